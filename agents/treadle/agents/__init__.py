@@ -1,0 +1,1 @@
+"""The template language and its interpreter: loading, checking, expressions, compiling, running."""

@@ -1,0 +1,186 @@
+"""What the interpreter needs from outside. The platform's engine is the real side of `Journal`.
+
+A run's ledger is known by **paths**: `serp[17].hits` is node `hits` of item 17 of the map `serp`.
+Before its work every step asks the journal for its path; what is finished is never done again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from treadle.agents.values import JsonValue
+from treadle.integrations.base import Connection, ToolContext
+from treadle.integrations.errors import ErrorClass
+
+
+class StepStatus(StrEnum):
+    """Fixed by the contract."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    RECOVERED = "recovered"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+FINISHED = frozenset(
+    {StepStatus.SUCCEEDED, StepStatus.RECOVERED, StepStatus.FAILED, StepStatus.SKIPPED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StepError:
+    """Why a step failed; `error_class` is written `class` in JSON."""
+
+    node: str
+    path: str
+    error_class: ErrorClass
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a step used, summed over its attempts. Cost is `None` where the price is unknown."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    model_calls: int = 0
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One entry of the ledger: a step reached a status. One step may have several; the last counts.
+
+    Attributes:
+        path: With indexes: `serp[17].hits`.
+        node: The path without indexes: `serp.hits`.
+        item: 0-based map index; with nested maps the list of all, outermost first; else `None`.
+        attempt: Counts from 1.
+        call: For entries inside a step (a model call, a tool call of an agent): its number; the
+            step's own entries have `None`.
+    """
+
+    path: str
+    node: str
+    item: int | tuple[int, ...] | None
+    status: StepStatus
+    attempt: int = 1
+    output: JsonValue = None
+    error: StepError | None = None
+    usage: Usage | None = None
+    reasoning: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    call: str | None = None
+    extra: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+
+
+class Journal(Protocol):
+    """The ledger of one run, as its owner sees it."""
+
+    def finished(self, path: str, *, call: str | None = None) -> StepRecord | None:
+        """The finished entry at a path (its output loaded), or `None`. No I/O."""
+        ...
+
+    def append(self, *records: StepRecord) -> None:
+        """Add entries, in order. They are committed soon, together with others; never reordered."""
+        ...
+
+    async def durable(self) -> None:
+        """Return once everything appended so far is committed; raises `LeaseLost` if fenced.
+
+        A step with an effect awaits this before its effect, so that nothing outside can depend on
+        a result that a crash would undo. Pure nodes never wait.
+        """
+        ...
+
+    def delta(self, record_path: str, text: str) -> None:
+        """Pass on a piece of a model's answer to whoever watches; not stored."""
+        ...
+
+
+class Tools(Protocol):
+    """Opens a context for one tool call."""
+
+    def context(
+        self, *, step_path: str, idempotency_key: str, connection: str | None
+    ) -> ToolContext:
+        """The context of one call; `connection` is the template's logical name."""
+        ...
+
+    def connection(self, name: str) -> Connection | None:
+        """What a logical connection name is bound to, `None` if it is unbound."""
+        ...
+
+
+class Clock(Protocol):
+    """Time: real in the service, virtual in template tests."""
+
+    def now(self) -> datetime:
+        """The present, with time zone UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait (retry backoff)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What expressions see as `run`, and what keys are derived from."""
+
+    id: str
+    root_id: str
+    workspace: str
+    name: str
+    version: str
+    owner: str
+    trigger: str
+    started_at: datetime
+    url: str
+    frame: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something a run is parked on (approval, timer, callback, …)."""
+
+    kind: str
+    id: str
+    node: str
+    path: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The run ended well."""
+
+    outputs: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run ended with an error."""
+
+    error: StepError
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Nothing works any more and something is waited for; or the gate was closed."""
+
+    waits: Sequence[Wait]
+    reason: str
+
+
+Outcome = Succeeded | Failed | Parked

@@ -1,0 +1,204 @@
+"""How a tool is declared: one typed function gives the YAML node, the form, the docs and the checks.
+
+```python
+class FetchParams(Params):
+    url: HttpUrl
+
+class Page(Result):
+    url: str
+    title: str | None
+
+@tool("web.fetch", effect=Effect.READ)
+async def fetch(ctx: ToolContext, params: FetchParams) -> Page:
+    \"\"\"Fetch a page and read its text, headings and links.\"\"\"
+
+TOOLS = (fetch,)
+```
+
+A module's `TOOLS` is listed once in `registry.py`.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar, get_type_hints
+
+import httpx
+from pydantic import BaseModel, ConfigDict
+
+from treadle.integrations.models import ModelClient
+
+
+class Effect(StrEnum):
+    """What repeating a call means; decides how the engine recovers from a crash inside it."""
+
+    READ = "read"
+    """Repeat freely."""
+    KEYED = "keyed"
+    """Repeat under the same key: the receiver deduplicates."""
+    ONCE = "once"
+    """Never repeat unless the first surely was not sent or was refused."""
+
+
+class Params(BaseModel):
+    """Arguments of a tool; unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Result(BaseModel):
+    """What a tool returns; becomes the node's output as JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRef:
+    """A stored artifact of a run."""
+
+    id: str
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+class ArtifactStore(Protocol):
+    """Where a tool leaves files for people to download."""
+
+    async def put(self, name: str, content: bytes, *, media_type: str) -> ArtifactRef:
+        """Store a file of this run; the same step, name and content give the same artifact."""
+        ...
+
+
+class FileStore(Protocol):
+    """Files that people uploaded (`format: file` inputs)."""
+
+    async def read(self, file_id: str) -> tuple[str, bytes]:
+        """Return the file's name and content; raises `ToolError` (invalid_input) if there is none."""
+        ...
+
+
+class Connection(Protocol):
+    """A stored authorisation, opened for one call. Secrets stay inside: a tool gets a client."""
+
+    @property
+    def type(self) -> str:
+        """Its kind: `http`, `google`, …."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """Its id, safe to log."""
+        ...
+
+    def client(self) -> httpx.AsyncClient:
+        """A guarded client that adds the secret, and only for the hosts the connection names."""
+        ...
+
+
+class ToolContext(Protocol):
+    """Everything a tool may use. Nothing else reaches outside."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """Stable over retries and restarts of this one effect."""
+        ...
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """A client behind the egress guard, without credentials."""
+        ...
+
+    @property
+    def connection(self) -> Connection | None:
+        """What the node's `connection:` is bound to."""
+        ...
+
+    @property
+    def models(self) -> ModelClient:
+        """The model endpoints of this installation."""
+        ...
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """Files for people."""
+        ...
+
+    @property
+    def files(self) -> FileStore:
+        """Uploaded files."""
+        ...
+
+    @property
+    def search_url(self) -> str | None:
+        """Base URL of the SearXNG this installation uses (`TREADLE_SEARCH_URL`)."""
+        ...
+
+
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=Result)
+ToolFunction = Callable[[ToolContext, P], Awaitable[R]] | Callable[[ToolContext, P], R]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool(Generic[P, R]):
+    """One declared tool.
+
+    Attributes:
+        name: `<integration>.<action>`.
+        effect: Its class, or a function that decides by the arguments.
+        connection: The type of connection it needs, `None` for none.
+        connection_optional: Whether it also works without one.
+        cpu_heavy: Runs in another process instead of a thread (synchronous functions only).
+    """
+
+    name: str
+    function: ToolFunction[P, R]
+    params: type[P]
+    result: type[R]
+    effect: Effect | Callable[[P], Effect]
+    connection: str | None
+    connection_optional: bool
+    cpu_heavy: bool
+
+    @property
+    def description(self) -> str:
+        """The docstring of the function."""
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it runs on the event loop; other tools go to a thread or a process."""
+        return inspect.iscoroutinefunction(self.function)
+
+    def effect_of(self, params: P) -> Effect:
+        """The effect class of a call with these arguments."""
+        return self.effect if isinstance(self.effect, Effect) else self.effect(params)
+
+
+def tool(
+    name: str,
+    *,
+    effect: Effect | Callable[[P], Effect],
+    connection: str | None = None,
+    connection_optional: bool = False,
+    cpu_heavy: bool = False,
+) -> Callable[[ToolFunction[P, R]], Tool[P, R]]:
+    """Declare a function as a tool; its annotations are the declaration."""
+
+    def declare(function: ToolFunction[P, R]) -> Tool[P, R]:
+        hints: Mapping[str, type] = get_type_hints(function)
+        return Tool(
+            name=name,
+            function=function,
+            params=hints["params"],
+            result=hints["return"],
+            effect=effect,
+            connection=connection,
+            connection_optional=connection_optional,
+            cpu_heavy=cpu_heavy,
+        )
+
+    return declare

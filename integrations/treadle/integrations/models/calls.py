@@ -1,0 +1,76 @@
+"""What one model call takes and gives; the transport is `client.py`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+JsonSchema = Mapping[str, Any]  # Any: JSON Schema is open by definition
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation. `images` are URLs or data URLs."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+    images: Sequence[str] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One call. `model` is an alias of models.yaml; `None` takes the installation's default."""
+
+    messages: Sequence[Message]
+    model: str | None = None
+    schema: JsonSchema | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    stop: Sequence[str] = ()
+    seed: int | None = None
+    thinking: Literal["on", "off", "auto"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of one call and what they cost; `None` where the endpoint has no price."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The answer of one call; `reasoning` is never part of `text`."""
+
+    text: str
+    reasoning: str | None
+    finish_reason: str
+    tokens: Tokens
+    model: str
+    endpoint: str
+
+
+class ModelClient(Protocol):
+    """All model endpoints of this installation behind one call."""
+
+    @property
+    def available(self) -> bool:
+        """Whether any endpoint is configured."""
+        ...
+
+    async def complete(
+        self,
+        request: ChatRequest,
+        *,
+        timeout_s: float,
+        on_delta: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """Make exactly one call, streamed when `on_delta` is given.
+
+        Raises `ToolError`: rate_limit, timeout, upstream, invalid_input (unknown alias), or
+        upstream with code `no_model_endpoint` where none is configured.
+        """
+        ...

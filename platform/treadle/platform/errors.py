@@ -1,0 +1,71 @@
+"""Errors the API answers with, as RFC 9457 problem details.
+
+PlatformError              `status` and a `code` that never changes
+├── NotFound               no such thing, or the caller may not see it
+├── Conflict               the thing is not in a state for this
+├── Unauthenticated        no key, or a wrong one
+├── Forbidden              the key lacks a scope
+└── Unprocessable          well-formed but wrong; may carry `issues`
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+from treadle.agents.errors import Issue
+
+
+class PlatformError(Exception):
+    """Base of all expected errors; anything else is a bug and answers 500."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    code: str = "internal"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class NotFound(PlatformError):
+    """No such thing in this workspace."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "not_found"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"no {kind} {name!r}", code=f"{kind}_not_found")
+
+
+class Conflict(PlatformError):
+    """The thing is not in a state for this call."""
+
+    status = HTTPStatus.CONFLICT
+    code = "conflict"
+
+
+class Unauthenticated(PlatformError):
+    """No key, or a wrong one."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "unauthenticated"
+
+
+class Forbidden(PlatformError):
+    """The key lacks a scope."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
+
+
+class Unprocessable(PlatformError):
+    """Well-formed but wrong."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "invalid"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, issues: list[Issue] | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.issues = issues

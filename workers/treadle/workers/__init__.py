@@ -1,0 +1,1 @@
+"""Celery processes that claim and advance runs; the logic is the platform's."""
