@@ -1,4 +1,4 @@
-"""How a tool is declared: one typed function gives the YAML node, the form, the docs and the checks.
+"""How a tool is declared: one typed function gives the YAML node, form, docs and checks.
 
 ```python
 class FetchParams(Params):
@@ -76,7 +76,7 @@ class FileStore(Protocol):
     """Files that people uploaded (`format: file` inputs)."""
 
     async def read(self, file_id: str) -> tuple[str, bytes]:
-        """Return the file's name and content; raises `ToolError` (invalid_input) if there is none."""
+        """Return a file's name and content; raises `ToolError` (invalid_input) without one."""
         ...
 
 
