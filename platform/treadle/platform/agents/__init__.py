@@ -1,0 +1,1 @@
+"""Agents: a template at a version with settings, connections and triggers bound."""

@@ -1,0 +1,38 @@
+"""Table of agents."""
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from treadle.platform.db.metadata import tenant_table
+
+agents = tenant_table(
+    "agents",
+    Column("id", Uuid, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    # Where the template came from: `own`, `bundled`, or `text` (kept with the agent alone).
+    Column("origin", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("settings", JSONB, nullable=False),
+    Column("connections", JSONB, nullable=False),
+    Column("triggers", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created_by", Uuid),
+    UniqueConstraint("workspace_id", "name"),
+    ForeignKeyConstraint(
+        ["workspace_id", "sha256"], ["template_texts.workspace_id", "template_texts.sha256"]
+    ),
+    Index(None, "workspace_id", "template"),
+)

@@ -1,0 +1,1 @@
+"""Artifacts: files that runs made for people."""

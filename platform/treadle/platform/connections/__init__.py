@@ -1,0 +1,1 @@
+"""Connections: stored, encrypted authorisations, and the vault their secrets lie in."""

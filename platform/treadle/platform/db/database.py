@@ -1,0 +1,58 @@
+"""Transactions: each is opened here, under the role and workspace it may act for."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from treadle.platform.db.ids import WorkspaceId
+from treadle.platform.db.rls import APP_ROLE, ENGINE_ROLE
+
+_BIND = text("SELECT set_config('role', :role, true), set_config('app.ws', :workspace, true)")
+
+
+def driver_url(url: str) -> URL:
+    """Accept `postgres://` and `postgresql://` alike and name our driver."""
+    if url.startswith("postgres://"):
+        url = "postgresql://" + url.removeprefix("postgres://")
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+class Database:
+    """A pool of connections. A transaction commits when its block ends well, else rolls back."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, max_overflow: int = 10) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            driver_url(url), pool_size=pool_size, max_overflow=max_overflow, pool_pre_ping=False
+        )
+
+    @asynccontextmanager
+    async def tenant(self, workspace: WorkspaceId) -> AsyncGenerator[AsyncConnection, None]:
+        """Act for a workspace: row-level security shows and takes its rows only."""
+        async with self._begin(APP_ROLE, str(workspace)) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def unbound(self) -> AsyncGenerator[AsyncConnection, None]:
+        """Act for nobody yet: no row is visible, only the look-up functions answer."""
+        async with self._begin(APP_ROLE, "") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def as_engine(self) -> AsyncGenerator[AsyncConnection, None]:
+        """Act for the engine: the rows of all workspaces, in the engine's own tables only."""
+        async with self._begin(ENGINE_ROLE, "") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _begin(self, role: str, workspace: str) -> AsyncGenerator[AsyncConnection, None]:
+        # Both settings are local to the transaction: nothing leaks to the next user of the pool.
+        async with self.engine.begin() as connection:
+            await connection.execute(_BIND, {"role": role, "workspace": workspace})
+            yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()

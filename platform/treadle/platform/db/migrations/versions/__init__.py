@@ -1,0 +1,1 @@
+"""Migrations, named by number; each says what it made."""

@@ -1,0 +1,1 @@
+"""Uploaded files, and the blobs that files and artifacts are stored in."""

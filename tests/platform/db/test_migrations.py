@@ -1,0 +1,30 @@
+"""Migrations and the declared tables say the same."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import NullPool, create_engine
+
+from treadle.platform.db.database import driver_url
+from treadle.platform.db.metadata import metadata
+from treadle.platform.db.migrate import migrate, newest_revisions, present_revisions
+from treadle.platform.tables import workspaces
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_migrated_database_has_the_declared_tables(database_url: str) -> None:
+    assert workspaces.metadata is metadata
+    engine = create_engine(driver_url(database_url), poolclass=NullPool)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": False})
+        assert compare_metadata(context, metadata) == []
+        assert present_revisions(connection) == newest_revisions()
+
+
+def test_migrating_again_changes_nothing(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    migrate(empty_database_url)
+    engine = create_engine(driver_url(empty_database_url), poolclass=NullPool)
+    with engine.connect() as connection:
+        assert present_revisions(connection) == newest_revisions()
