@@ -1,0 +1,1 @@
+"""The template language `treadle: 1`: loading with positions, checking, schema, inputs."""
