@@ -21,6 +21,11 @@ from treadle.platform.db.migrate import migrate
 MIGRATED = "treadle_migrated"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--fuzz-cases N`: how many random cases the fuzz tests try (`make fuzz`)."""
+    parser.addoption("--fuzz-cases", type=int, default=None)
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A running server: the URL of its `postgres` database, as a superuser."""
