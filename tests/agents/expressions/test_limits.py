@@ -14,8 +14,9 @@ BIG: dict[str, JsonValue] = {
     "rows": [{"a": i, "b": "x" * 50} for i in range(5_000)],
     "text": "ab " * 300_000,
 }
-ZEROS: JsonValue = [0] * 5_000
-BIG["xxs"] = [ZEROS for _ in range(5_000)]
+ZEROS: list[JsonValue] = [0] * 5_000
+SQUARE: list[JsonValue] = [ZEROS] * 5_000
+BIG["xxs"] = SQUARE
 
 
 @pytest.mark.parametrize(
