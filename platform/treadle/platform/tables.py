@@ -4,6 +4,7 @@ from treadle.platform.agents.models import agents
 from treadle.platform.artifacts.models import artifacts
 from treadle.platform.auth.models import api_keys
 from treadle.platform.connections.models import connection_secrets, connections
+from treadle.platform.engine.models import log, run_values, runs, workers
 from treadle.platform.files.models import blobs, files
 from treadle.platform.templates.models import template_texts, template_versions
 from treadle.platform.workspaces.models import workspaces
@@ -16,7 +17,11 @@ __all__ = [
     "connection_secrets",
     "connections",
     "files",
+    "log",
+    "run_values",
+    "runs",
     "template_texts",
     "template_versions",
+    "workers",
     "workspaces",
 ]
