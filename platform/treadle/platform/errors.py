@@ -5,7 +5,11 @@ PlatformError              `status` and a `code` that never changes
 ├── Conflict               the thing is not in a state for this
 ├── Unauthenticated        no key, or a wrong one
 ├── Forbidden              the key lacks a scope
-└── Unprocessable          well-formed but wrong; may carry `issues`
+├── PayloadTooLarge        a body over its limit
+├── UnsupportedMediaType   a body of a kind this call does not read
+├── Unprocessable          well-formed but wrong; may carry `issues`
+├── Unavailable            a part this call needs is away for now; try again
+└── DatabaseUnfit          (db/errors.py) too old, or its user may not do what is needed
 """
 
 from http import HTTPStatus
@@ -69,3 +73,27 @@ class Unprocessable(PlatformError):
     ) -> None:
         super().__init__(message, code=code)
         self.issues = issues
+
+
+class PayloadTooLarge(PlatformError):
+    """The body is over the limit of this call."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is over the limit of {limit} bytes")
+
+
+class UnsupportedMediaType(PlatformError):
+    """The body is of a kind this call does not read."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_media_type"
+
+
+class Unavailable(PlatformError):
+    """A part that this call needs is away for now; asking again later may help."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "unavailable"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import NewType
 
 from sqlalchemy import make_url, text
 from sqlalchemy.engine import URL
@@ -9,6 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.db.rls import APP_ROLE, ENGINE_ROLE
+
+TenantConnection = NewType("TenantConnection", AsyncConnection)
+"""A transaction bound to a workspace. Repositories take nothing else: the owner is never missing,
+and row-level security adds `workspace_id = …` to every query."""
 
 _BIND = text("SELECT set_config('role', :role, true), set_config('app.ws', :workspace, true)")
 
@@ -29,10 +34,10 @@ class Database:
         )
 
     @asynccontextmanager
-    async def tenant(self, workspace: WorkspaceId) -> AsyncGenerator[AsyncConnection, None]:
+    async def tenant(self, workspace: WorkspaceId) -> AsyncGenerator[TenantConnection, None]:
         """Act for a workspace: row-level security shows and takes its rows only."""
         async with self._begin(APP_ROLE, str(workspace)) as connection:
-            yield connection
+            yield TenantConnection(connection)
 
     @asynccontextmanager
     async def unbound(self) -> AsyncGenerator[AsyncConnection, None]:

@@ -1,0 +1,82 @@
+"""The API process: the only place where its parts meet."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+
+from treadle.platform.auth import routes as auth
+from treadle.platform.auth.callers import KeyRing
+from treadle.platform.db.database import Database
+from treadle.platform.db.migrate import migrate
+from treadle.platform.docs_page import docs_page
+from treadle.platform.edge import Edge
+from treadle.platform.health import routes as health
+from treadle.platform.installation import installation_secret
+from treadle.platform.openapi import install_openapi
+from treadle.platform.problems import install_problems
+from treadle.platform.services import Services
+from treadle.platform.settings import Settings
+from treadle.platform.workspaces.service import bootstrap
+
+ROUTERS = (health.router, auth.router)
+
+_DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the application; its lifespan migrates the database and makes the first key.
+
+    Raises:
+        ValueError: There is no database URL; `treadle up` starts one and names it.
+    """
+    settings = settings or Settings()
+    services = wire(settings)
+    app = FastAPI(
+        title="Treadle",
+        version=version("treadle"),
+        description="Agents from YAML templates, run durably.",
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    for router in ROUTERS:
+        app.include_router(router)
+    install_problems(app)
+    install_openapi(app)
+    app.add_middleware(Edge)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(
+            docs_page(app.openapi()), headers={"Content-Security-Policy": _DOCS_POLICY}
+        )
+
+    return app
+
+
+def wire(settings: Settings) -> Services:
+    """Make the parts of an API process."""
+    if settings.database_url is None:
+        raise ValueError("TREADLE_DATABASE_URL is not set; `treadle up` brings a database along")
+    database = Database(settings.database_url)
+    return Services(
+        settings=settings,
+        database=database,
+        keys=KeyRing(database, installation_secret(settings)),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+    services: Services = app.state.services
+    if services.settings.database_url is not None:
+        await asyncio.to_thread(migrate, services.settings.database_url)
+    await bootstrap(services.database, services.settings)
+    yield
+    await services.database.close()

@@ -1,0 +1,90 @@
+"""The outermost layer of every request: its id, its log line, its headers, and the last catch."""
+
+import re
+import time
+from http import HTTPStatus
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from treadle.platform.db.ids import new_id
+from treadle.platform.health.metrics import REQUEST_SECONDS
+from treadle.platform.log import get_log
+from treadle.platform.problems import internal_problem
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+log = get_log(__name__)
+
+
+class Edge:
+    """Catches what nothing below expected, once, and answers 500 without a word about it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; anything but HTTP passes through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        answer = _Answer(send, request_id)
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception:
+            log.exception("request.failed", method=scope["method"])
+            if not answer.started:
+                await internal_problem()(scope, receive, answer.send)
+        finally:
+            _observe(scope, answer.status, time.perf_counter() - started)
+
+
+class _Answer:
+    """Adds headers to an answer on its way out, and remembers its status."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.started = False
+        self.status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = int(message["status"])
+            headers = MutableHeaders(scope=message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+            headers["X-Request-Id"] = self._request_id
+        await self._send(message)
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else str(new_id())
+
+
+def _observe(scope: Scope, status: int, seconds: float) -> None:
+    # The route's pattern, not the path: ids and names would be tenants' and without bound.
+    route = getattr(scope.get("route"), "path", "unmatched")
+    REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
+    log.info(
+        "request.answered",
+        method=scope["method"],
+        route=route,
+        status=status,
+        milliseconds=round(seconds * 1000, 1),
+    )

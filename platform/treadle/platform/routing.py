@@ -1,0 +1,231 @@
+"""How every route of the API is made: who may call it, how much it reads, in what transaction.
+
+```python
+router = api_router(tags=["agents"])
+
+@router.get("/v1/agents/{agent}")
+async def get_agent(
+    agent: str, tx: Transaction, caller: Annotated[Caller, needs(Scope.AGENTS_READ)]
+) -> AgentView: ...
+```
+
+A route names its scope by the one dependency `needs(scope)`; without one it must be on the short
+list of public routes, which a test holds. The key is checked before the body is read.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Annotated, Any, NoReturn
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.params import Depends as DependsMarker
+from fastapi.params import Form
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
+from typing_extensions import override
+
+from treadle.agents.errors import Issue
+from treadle.platform.auth.callers import Caller
+from treadle.platform.auth.scopes import Scope
+from treadle.platform.db.database import TenantConnection
+from treadle.platform.errors import (
+    PayloadTooLarge,
+    PlatformError,
+    Unprocessable,
+    UnsupportedMediaType,
+)
+from treadle.platform.services import Services
+
+KIB = 1024
+MIB = 1024 * KIB
+JSON_LIMIT = MIB
+
+
+class Body(BaseModel):
+    """Base of all request bodies: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def api_router(*, tags: list[str], limit: int = JSON_LIMIT) -> APIRouter:
+    """Make a router whose routes check the key first and read at most `limit` bytes."""
+
+    class LimitedRoute(ApiRoute):
+        body_limit = limit
+
+    return APIRouter(tags=list(tags), route_class=LimitedRoute)
+
+
+class Needed:
+    """The dependency that names a route's scope and hands it the caller."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def __call__(self, request: Request) -> Caller:
+        """Return the caller that the route found before it read the body."""
+        caller: Caller = request.state.caller
+        return caller
+
+
+def needs(scope: Scope) -> DependsMarker:
+    """Mark the parameter that gets the caller, who must have the scope."""
+    return DependsMarker(Needed(scope))
+
+
+def services_of(request: Request) -> Services:
+    """What `create_app` wired."""
+    services: Services = request.app.state.services
+    return services
+
+
+async def _open_transaction(request: Request) -> AsyncGenerator[TenantConnection, None]:
+    caller: Caller = request.state.caller
+    async with services_of(request).database.tenant(caller.workspace) as connection:
+        yield connection
+
+
+# `function`: committed before the answer leaves, so that who reads it may rely on it.
+Transaction = Annotated[TenantConnection, Depends(_open_transaction, scope="function")]
+Wired = Annotated[Services, Depends(services_of)]
+
+
+class ApiRoute(APIRoute):
+    """A route that checks the key before the body, and reads the body with a limit."""
+
+    body_limit = JSON_LIMIT
+
+    @property
+    def scope(self) -> Scope | None:
+        """The scope it needs; `None` for a public route."""
+        needed = [d.call for d in self.dependant.dependencies if isinstance(d.call, Needed)]
+        return needed[0].scope if needed else None
+
+    @override
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            if self.scope is not None:
+                header = request.headers.get("authorization")
+                caller = await services_of(request).keys.authenticate(header)
+                caller.require(self.scope)
+                request.state.caller = caller
+            if self.body_field is not None and not isinstance(self.body_field.field_info, Form):
+                _require_json(request)
+            receive = _limited(request, self.body_limit)
+            try:
+                return await handle(ApiRequest(request.scope, receive))
+            except _Refused as refused:
+                raise refused.error from refused
+
+        return guarded
+
+
+class ApiRequest(Request):
+    """A request whose JSON is read strictly."""
+
+    @override
+    async def json(self) -> Any:  # Any: as the base class says
+        return read_json(await self.body())
+
+
+def read_json(body: bytes) -> object:
+    """Parse JSON as the database can keep it.
+
+    Refuses, beside what is no JSON: double keys, NaN and infinities, NUL and lone surrogates in
+    texts, integers of thousands of digits, and nesting that no parser should follow.
+    """
+    try:
+        value: object = json.loads(
+            body, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float
+        )
+        if b"\\u" in body:
+            _require_clean(value)
+    except json.JSONDecodeError as error:
+        _refuse_json(error.msg, line=error.lineno, column=error.colno)
+    except UnicodeDecodeError:
+        _refuse_json("it is not UTF-8")
+    except RecursionError:
+        _refuse_json("it is nested too deeply")
+    except ValueError as error:
+        _refuse_json(str(error))
+    return value
+
+
+class _Refused(HTTPException):
+    """Carries our error through FastAPI's body reader, which lets only HTTPException pass."""
+
+    def __init__(self, error: PlatformError) -> None:
+        super().__init__(error.status, error.message)
+        self.error = error
+
+
+def _refuse_json(reason: str, *, line: int | None = None, column: int | None = None) -> NoReturn:
+    issue = Issue("error", "", line, column, reason)
+    raise _Refused(
+        Unprocessable(f"the body is no valid JSON: {reason}", code="invalid_json", issues=[issue])
+    ) from None
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key {double!r} stands twice in one object")
+    return value
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value in {float("inf"), float("-inf")}:
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
+
+
+def _require_clean(value: object) -> None:
+    """Refuse texts with NUL or lone surrogates, which only escapes can have written."""
+    text = json.dumps(value, ensure_ascii=False)
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("a text holds half of a surrogate pair")
+    if "\\u0000" in text.replace("\\\\", ""):
+        raise ValueError("a text holds the character NUL")
+
+
+def _require_json(request: Request) -> None:
+    headers = request.headers
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return
+    raise UnsupportedMediaType(
+        f"this call reads JSON, not {media_type or 'a body without a type'!r}:"
+        " send the header `Content-Type: application/json`"
+    )
+
+
+def _limited(request: Request, limit: int) -> Receive:
+    """Read on from the client, and stop at the first byte over the limit."""
+    announced = request.headers.get("content-length", "")
+    total = 0
+
+    async def receive() -> Message:
+        nonlocal total
+        if announced.isdecimal() and int(announced) > limit:
+            raise _Refused(PayloadTooLarge(limit))
+        message = await request.receive()
+        if message["type"] == "http.request":
+            total += len(message.get("body", b""))
+            if total > limit:
+                raise _Refused(PayloadTooLarge(limit))
+        return message
+
+    return receive

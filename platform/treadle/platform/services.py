@@ -1,0 +1,16 @@
+"""What the routes use, made once by `create_app`."""
+
+from dataclasses import dataclass
+
+from treadle.platform.auth.callers import KeyRing
+from treadle.platform.db.database import Database
+from treadle.platform.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of one API process."""
+
+    settings: Settings
+    database: Database
+    keys: KeyRing
