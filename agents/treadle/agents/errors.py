@@ -4,11 +4,19 @@ AgentsError
 ├── TemplateInvalid        a template has errors; carries the whole list of issues
 ├── ExpressionError        an expression cannot be parsed or evaluated
 ├── InputsInvalid          a run's inputs do not fit the template; carries issues
+├── StepFailed             a step's attempt failed; `retry`, then `on_error`, decide what follows
+├── StepWaits              a step can only be finished by somebody else
+├── Blocked                the gate was closed before a step began; nothing was done or stored
 └── LeaseLost              this process no longer owns the run: stop touching it
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from treadle.integrations.errors import ErrorClass
+
+if TYPE_CHECKING:
+    from treadle.agents.ports import StepError, StepStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +76,49 @@ class ExpressionError(AgentsError):
 
 class LeaseLost(AgentsError):
     """Another process owns the run now (its epoch moved on); nothing more may be written."""
+
+
+class StepFailed(AgentsError):
+    """One attempt of a step failed.
+
+    Attributes:
+        code: Stable identifier, snake_case, for programs.
+        may_repeat: Whether another attempt can do no harm.
+        retry_after_s: Seconds the receiver asked to wait, if it did.
+        error: Set where the failure comes from a step inside this one (an item of a map).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        error_class: ErrorClass,
+        code: str,
+        may_repeat: bool = True,
+        retry_after_s: float | None = None,
+        error: "StepError | None" = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.error_class = error_class
+        self.code = code
+        self.may_repeat = may_repeat
+        self.retry_after_s = retry_after_s
+        self.error = error
+
+
+class StepWaits(AgentsError):
+    """A step has to wait for somebody: its run parks when nothing else in it works."""
+
+    def __init__(self, kind: str, *, status: "StepStatus") -> None:
+        super().__init__(f"waiting: {kind}")
+        self.kind = kind
+        self.status = status
+
+
+class Blocked(AgentsError):
+    """The gate is closed: this step has not begun and leaves no entry."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"not begun: {reason}")
+        self.reason = reason

@@ -5,6 +5,7 @@ Before its work every step asks the journal for its path; what is finished is ne
 """
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +14,7 @@ from typing import Protocol
 from treadle.agents.values import JsonValue
 from treadle.integrations.base import Connection, ToolContext
 from treadle.integrations.errors import ErrorClass
+from treadle.integrations.models import ModelClient
 
 
 class StepStatus(StrEnum):
@@ -88,7 +90,11 @@ class Journal(Protocol):
     """The ledger of one run, as its owner sees it."""
 
     def finished(self, path: str, *, call: str | None = None) -> StepRecord | None:
-        """The finished entry at a path (its output loaded), or `None`. No I/O."""
+        """The finished entry at a path (its output loaded), or `None`. No I/O.
+
+        The last entry at the path and call counts: one that is not finished takes an earlier
+        finished one back. What was appended through this object need not be found again.
+        """
         ...
 
     def append(self, *records: StepRecord) -> None:
@@ -99,7 +105,8 @@ class Journal(Protocol):
         """Return once everything appended so far is committed; raises `LeaseLost` if fenced.
 
         A step with an effect awaits this before its effect, so that nothing outside can depend on
-        a result that a crash would undo. Pure nodes never wait.
+        a result that a crash would undo. Pure nodes never wait. The caller may be cancelled while
+        it waits; what it appended is committed all the same.
         """
         ...
 
@@ -135,8 +142,28 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything one run reaches outside through.
+
+    Attributes:
+        processes: Where CPU-heavy tools run; without it they go to a thread.
+    """
+
+    journal: Journal
+    tools: Tools
+    models: ModelClient
+    clock: Clock
+    processes: Executor | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What expressions see as `run`, and what keys are derived from."""
+    """What expressions see as `run`, and what keys are derived from.
+
+    Attributes:
+        frame: Path of the step that started this run, from the root run; empty for a root.
+        model: The agent's choice in place of the template's `defaults.model`.
+    """
 
     id: str
     root_id: str
@@ -148,6 +175,7 @@ class RunFacts:
     started_at: datetime
     url: str
     frame: str = ""
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +205,11 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """Nothing works any more and something is waited for; or the gate was closed."""
+    """Nothing works any more and something is waited for; or the gate was closed.
+
+    Attributes:
+        reason: `waiting`, or why the gate is closed: `drain`, `pause`, `budget`, `cancel`.
+    """
 
     waits: Sequence[Wait]
     reason: str

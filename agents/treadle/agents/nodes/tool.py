@@ -1,11 +1,19 @@
 """`<integration>.<action>`: a tool."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from treadle.agents.nodes.base import CallBase
-from treadle.agents.nodes.fields import AnyValue
+from treadle.agents.nodes.fields import AnyValue, Value
+from treadle.agents.steps.graph import EffectWork
+from treadle.agents.steps.tools import call_tool
+from treadle.agents.steps.turn import Turn
+from treadle.agents.values import JsonValue
+from treadle.integrations.registry import AnyTool
 
 USE_PATTERN = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$"
 
@@ -17,3 +25,20 @@ class ToolNode(CallBase):
     use: str = Field(pattern=USE_PATTERN)
     connection: str | None = None
     arguments: dict[str, AnyValue] = Field(default_factory=dict[str, AnyValue], alias="with")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolWork(EffectWork):
+    """Calls one tool with the node's arguments."""
+
+    tool: AnyTool
+    arguments: Mapping[str, Value]
+    connection: str | None
+
+    @override
+    async def attempt(self, turn: Turn) -> JsonValue:
+        """One call; an idempotency key belongs to the rendered arguments."""
+        arguments = {
+            name: turn.evaluate(value, f"with.{name}") for name, value in self.arguments.items()
+        }
+        return await call_tool(turn, self.tool, arguments, connection=self.connection)

@@ -1,0 +1,68 @@
+"""Running a body: one LangGraph task per unit, all called at once, none waiting for a superstep.
+
+The tasks are called in topological order; each awaits the futures of the units it refers to. What
+is finished is known by its path in the ledger, never by LangGraph, which runs without a
+checkpointer.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from treadle.agents.errors import Blocked, StepWaits
+from treadle.agents.interpreter.lifecycle import restore, take, take_pure
+from treadle.agents.steps.dataflow import as_task
+from treadle.agents.steps.frame import Frame
+from treadle.agents.steps.graph import Body, ContainerWork, EffectWork, PureWork, Unit
+
+Upstream = Sequence[asyncio.Future[None]]
+
+
+async def step_body(frame: Frame, unit: Unit, upstream: Upstream) -> None:
+    """Run one unit once everything it refers to is done."""
+    try:
+        pending = [node for node in unit.nodes if not restore(frame, node)]
+        if not pending:
+            return
+        for future in upstream:
+            await future
+        for node in pending:
+            match node.work:
+                case PureWork() as work:
+                    take_pure(frame, node, work)
+                case EffectWork() | ContainerWork() as work:
+                    await take(frame, node, work)
+    except (Blocked, StepWaits):
+        raise Blocked("upstream") from None
+    except Exception as error:  # the edge of a task: nobody above can tell whose error it is
+        frame.run.abort(error)
+        raise
+
+
+step = as_task(step_body)
+
+
+async def run_body(body: Body, frame: Frame) -> None:
+    """Run a body's nodes; returns when nothing in it works any more.
+
+    `frame.records` then has what finished, `frame.failure` the first error.
+    """
+    futures: list[asyncio.Future[None] | None] = []
+    for unit in body.units:
+        if unit.is_inline:
+            _run_inline(frame, unit)
+            futures.append(None)
+            continue
+        waited = (futures[index] for index in unit.upstream)
+        upstream = [future for future in waited if future is not None]
+        futures.append(step(frame, unit, upstream))
+    await asyncio.gather(*(f for f in futures if f is not None), return_exceptions=True)
+
+
+def _run_inline(frame: Frame, unit: Unit) -> None:
+    """Run pure nodes that wait for nothing. If the gate is closed, it is so for the others too."""
+    try:
+        for node in unit.nodes:
+            if isinstance(node.work, PureWork) and not restore(frame, node):
+                take_pure(frame, node, node.work)
+    except Blocked:
+        return

@@ -1,0 +1,137 @@
+"""A template compiled to run: nodes, bodies and units. Immutable, without state of any run."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from treadle.agents.steps.attempts import Policy
+from treadle.agents.values import JsonValue
+
+if TYPE_CHECKING:
+    from treadle.agents.steps.turn import Turn
+
+
+class Evaluable(Protocol):
+    """A field of a node: a value with expressions in it, or a condition."""
+
+    def evaluate(self, scope: Mapping[str, JsonValue]) -> JsonValue:
+        """The value in this scope; raises `ExpressionError`."""
+        ...
+
+
+class PureWork(ABC):
+    """Work without effects and waits: shares its task with its neighbours."""
+
+    @abstractmethod
+    def evaluate(self, turn: "Turn") -> JsonValue:
+        """The node's output; raises `StepFailed`."""
+
+
+class EffectWork(ABC):
+    """Work that reaches outside. The interpreter adds retries, timeouts and `on_error`."""
+
+    @abstractmethod
+    async def attempt(self, turn: "Turn") -> JsonValue:
+        """Try once; raises `StepFailed`, or `StepWaits` when only somebody else can go on."""
+
+
+class ContainerWork(ABC):
+    """Work that runs bodies of its own; what is inside keeps its own ledger entries."""
+
+    @property
+    @abstractmethod
+    def bodies(self) -> "tuple[Body, ...]":
+        """What is inside."""
+
+    @abstractmethod
+    async def perform(self, turn: "Turn") -> JsonValue:
+        """Run what is inside and return the container's output; raises `StepFailed`."""
+
+
+Work = PureWork | EffectWork | ContainerWork
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node, compiled.
+
+    Attributes:
+        template_path: Where it stands in the template, for messages: `nodes.serp.nodes.hits`.
+        upstream: Ids in the same body that it awaits: its references and `needs`.
+        when: Its condition, `None` if it always runs.
+        otherwise: Output of a skipped step (`else`).
+        on_error: The value that takes the place of a failure.
+    """
+
+    id: str
+    template_path: str
+    upstream: frozenset[str]
+    work: Work
+    policy: Policy
+    when: Evaluable | None = None
+    otherwise: Evaluable | None = None
+    on_error: Evaluable | None = None
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether neither it nor anything inside it has an effect."""
+        match self.work:
+            case PureWork():
+                return True
+            case EffectWork():
+                return False
+            case ContainerWork(bodies=bodies):
+                return all(body.is_pure for body in bodies)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What shares one task: one node, or pure nodes that become ready at the same moment.
+
+    Attributes:
+        nodes: In topological order.
+        upstream: Indexes of the units it awaits; always smaller than its own.
+    """
+
+    nodes: tuple[Node, ...]
+    upstream: tuple[int, ...]
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether it can run without a task: pure, and waiting for nothing."""
+        return not self.upstream and all(isinstance(node.work, PureWork) for node in self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Nodes that see each other: of a template, an item, a pass or a case; in units."""
+
+    units: tuple[Unit, ...]
+    is_pure: bool
+
+    @property
+    def nodes(self) -> Iterator[Node]:
+        """All of them."""
+        return (node for unit in self.units for node in unit.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A whole template, ready to run any number of times.
+
+    Attributes:
+        outputs: By name; evaluated when every node is done.
+        on_failure: Runs once before the run turns failed.
+    """
+
+    name: str
+    version: str
+    body: Body
+    outputs: Mapping[str, Evaluable] = field(default_factory=dict[str, Evaluable])
+    on_failure: Body | None = None
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether a run of it needs nothing from outside: claimed and finished in one go."""
+        return self.body.is_pure

@@ -1,0 +1,66 @@
+"""What one run carries through all its frames."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from treadle.agents.ports import Ports, RunFacts, Wait
+from treadle.agents.steps.gate import Closed, Gate
+from treadle.agents.values import JsonValue
+
+if TYPE_CHECKING:
+    from treadle.agents.steps.frame import Frame
+    from treadle.agents.steps.graph import Body
+
+
+class Run:
+    """The state of one run in this process; what must survive it lies in the journal.
+
+    Attributes:
+        gate: The engine's: drain, pause, budget and cancel close it.
+        names: The scope every frame shares: `inputs`, `connections`, `run`.
+        run_body: Runs what is inside a container; returns when nothing in it works any more.
+        waits: What the run would be parked on.
+        crash: An error that is nobody's step: the run stops here and the engine hears of it.
+    """
+
+    __slots__ = ("crash", "facts", "gate", "names", "ports", "run_body", "waits")
+
+    def __init__(
+        self,
+        facts: RunFacts,
+        *,
+        inputs: Mapping[str, JsonValue],
+        connections: Mapping[str, bool],
+        ports: Ports,
+        gate: Gate,
+        run_body: "Callable[[Body, Frame], Awaitable[None]]",
+    ) -> None:
+        self.facts = facts
+        self.ports = ports
+        self.gate = gate
+        self.run_body = run_body
+        self.waits: list[Wait] = []
+        self.crash: Exception | None = None
+        self.names: dict[str, JsonValue] = {
+            "inputs": dict(inputs),
+            "connections": dict(connections),
+            "run": _visible_facts(facts),
+        }
+
+    def abort(self, error: Exception) -> None:
+        """Stop everything because of an error that is not a step's: a lost lease, a bug."""
+        self.crash = self.crash or error
+        self.gate.close(Closed.CANCEL)
+
+
+def _visible_facts(facts: RunFacts) -> dict[str, JsonValue]:
+    return {
+        "id": facts.id,
+        "root_id": facts.root_id,
+        "name": facts.name,
+        "version": facts.version,
+        "owner": facts.owner,
+        "trigger": facts.trigger,
+        "started_at": facts.started_at.isoformat(),
+        "url": facts.url,
+    }

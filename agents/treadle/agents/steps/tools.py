@@ -1,0 +1,114 @@
+"""Calling one tool: validated arguments, an open context, the right place to run."""
+
+import asyncio
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from treadle.agents.errors import StepFailed, StepWaits
+from treadle.agents.ports import StepStatus
+from treadle.agents.steps.detached import call_detached
+from treadle.agents.steps.turn import Turn
+from treadle.agents.values import JsonObject, JsonValue, type_name
+from treadle.integrations.base import Effect, Params, ToolContext
+from treadle.integrations.errors import Delivery, ErrorClass, ToolError
+from treadle.integrations.registry import AnyTool
+
+log = structlog.get_logger(__name__)
+INTENT = "intent"  # ledger entry of an effect that must not be repeated: it may have begun
+
+
+async def call_tool(
+    turn: Turn, tool: AnyTool, arguments: JsonObject, *, connection: str | None
+) -> JsonValue:
+    """Make one call as an effect of this step; raises `StepFailed` or `StepWaits`."""
+    params = validated(turn, tool, arguments)
+    is_once = tool.effect_of(params) is Effect.ONCE
+    if is_once:
+        _commit_intent(turn)
+    await turn.journal.durable()
+    turn.is_uncertain = is_once
+    try:
+        context = turn.ports.tools.context(
+            step_path=turn.path,
+            idempotency_key=turn.next_key(arguments),
+            connection=connection,
+        )
+        result = await _call(turn, tool, context, params)
+    except ToolError as error:
+        raise _failure(turn, error, is_once=is_once) from error
+    turn.is_uncertain = False
+    return result
+
+
+def validated(turn: Turn, tool: AnyTool, arguments: JsonObject) -> Params:
+    """The arguments as the tool's parameters; raises `StepFailed` that names the wrong one."""
+    try:
+        params: Params = tool.params.model_validate(arguments)
+    except ValidationError as error:
+        raise StepFailed(
+            f"{turn.node.template_path}: {_explained(tool, arguments, error)}",
+            error_class=ErrorClass.INVALID_INPUT,
+            code="invalid_arguments",
+            may_repeat=False,
+        ) from error
+    return params
+
+
+def _explained(tool: AnyTool, arguments: JsonObject, error: ValidationError) -> str:
+    first, *others = error.errors(include_url=False)
+    name = ".".join(str(part) for part in first["loc"]) or "arguments"
+    got = type_name(first["input"]) if first["type"] != "missing" else "nothing"
+    more = f" (and {len(others)} more)" if others else ""
+    known = f"; given: {', '.join(arguments) or 'none'}" if first["type"] == "missing" else ""
+    return f"argument {name!r} of {tool.name} got {got}: {first['msg']}{known}{more}"
+
+
+def _commit_intent(turn: Turn) -> None:
+    """Note that the effect may begin; one that already may have begun is not begun again."""
+    if turn.attempt == 1 and turn.journal.finished(turn.path, call=INTENT):
+        raise StepWaits("unknown", status=StepStatus.UNKNOWN)
+    turn.append_call(INTENT, StepStatus.SUCCEEDED)
+
+
+async def _call(turn: Turn, tool: AnyTool, context: ToolContext, params: Params) -> JsonValue:
+    try:
+        if tool.is_async:
+            return _as_json(await tool.function(context, params))
+        if tool.cpu_heavy and turn.ports.processes is not None:
+            loop = asyncio.get_running_loop()
+            where = (tool.function.__module__, tool.function.__qualname__)
+            return await loop.run_in_executor(
+                turn.ports.processes, call_detached, *where, params.model_dump(mode="json")
+            )
+        return _as_json(await asyncio.to_thread(tool.function, context, params))
+    except ToolError:
+        raise
+    except Exception as error:  # the edge to a tool's code: any error is its bug
+        log.exception("tool.crashed", tool=tool.name, path=turn.path)
+        raise ToolError(
+            f"{tool.name} crashed: {type(error).__name__}: {error}",
+            error_class=ErrorClass.INTERNAL,
+            code="tool_crashed",
+            delivery=Delivery.UNKNOWN,
+        ) from error
+
+
+def _as_json(result: Any) -> JsonValue:  # Any: whatever the tool declared as its result
+    dumped: JsonValue = result.model_dump(mode="json", by_alias=True)
+    return dumped
+
+
+def _failure(turn: Turn, error: ToolError, *, is_once: bool) -> StepFailed | StepWaits:
+    turn.is_uncertain = False
+    if is_once and error.delivery is Delivery.UNKNOWN:
+        return StepWaits("unknown", status=StepStatus.UNKNOWN)
+    if is_once:
+        turn.append_call(INTENT, StepStatus.CANCELLED)  # it surely did not happen
+    return StepFailed(
+        error.message,
+        error_class=error.error_class,
+        code=error.code,
+        retry_after_s=error.retry_after_s,
+    )

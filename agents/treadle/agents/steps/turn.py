@@ -1,0 +1,175 @@
+"""One node's turn in one run: what its work may use."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from treadle.agents.errors import Blocked, ExpressionError, StepFailed
+from treadle.agents.ports import Journal, Ports, StepError, StepRecord, StepStatus, Usage
+from treadle.agents.steps.frame import Frame, error_as_json
+from treadle.agents.steps.gate import Gate
+from treadle.agents.steps.graph import Body, Evaluable, Node
+from treadle.agents.steps.keys import idempotency_key
+from treadle.agents.steps.run import Run
+from treadle.agents.values import JsonValue
+from treadle.integrations.errors import ErrorClass
+
+
+class Turn:
+    """One node's turn.
+
+    Attributes:
+        attempt: Counts from 1.
+        usage: What its model calls used so far, over all attempts.
+        reasoning: Of the model's last answer.
+        inner_gate: What steps inside this one pass.
+        is_uncertain: Whether an effect that may not be repeated has begun and not answered.
+        first_call: Number of the first ledger entry (`model.0`) of the current attempt.
+    """
+
+    __slots__ = (
+        "_calls",
+        "attempt",
+        "first_call",
+        "frame",
+        "inner_gate",
+        "is_uncertain",
+        "node",
+        "path",
+        "reasoning",
+        "started_at",
+        "usage",
+    )
+
+    def __init__(self, frame: Frame, node: Node) -> None:
+        self.frame = frame
+        self.node = node
+        self.path = frame.step_path(node.id)
+        self.attempt = 1
+        self.first_call = 0
+        self.inner_gate = frame.gate
+        self.is_uncertain = False
+        self.usage: Usage | None = None
+        self.reasoning: str | None = None
+        self.started_at: datetime = frame.run.ports.clock.now()
+        self._calls = 0
+
+    @property
+    def run(self) -> Run:
+        """The run it belongs to."""
+        return self.frame.run
+
+    @property
+    def ports(self) -> Ports:
+        """What reaches outside."""
+        return self.frame.run.ports
+
+    @property
+    def journal(self) -> Journal:
+        """The run's ledger."""
+        return self.frame.run.ports.journal
+
+    def evaluate(self, value: Evaluable, field: str, scope: Frame | None = None) -> JsonValue:
+        """A field of this node in its scope; raises `StepFailed` that names the field."""
+        try:
+            return value.evaluate(self.frame if scope is None else scope)
+        except ExpressionError as error:
+            where = f"{self.node.template_path}.{field}"
+            raise StepFailed(
+                f"{where}: {error.message}",
+                error_class=ErrorClass.INVALID_INPUT,
+                code="expression_error",
+            ) from error
+
+    def start_attempt(self, attempt: int) -> None:
+        """Count effects from 0 again."""
+        self.attempt = attempt
+        self._calls = 0
+
+    def next_key(self, arguments: JsonValue) -> str:
+        """The idempotency key of this step's next effect."""
+        facts = self.run.facts
+        frame_path = f"{facts.frame}.{self.path}" if facts.frame else self.path
+        index, self._calls = self._calls, self._calls + 1
+        return idempotency_key(
+            root_run=facts.root_id, frame_path=frame_path, call_index=index, arguments=arguments
+        )
+
+    def record(self, status: StepStatus) -> StepRecord:
+        """A ledger entry of this step, to be completed by `replace`."""
+        return StepRecord(
+            path=self.path,
+            node=self.frame.node_path(self.node.id),
+            item=self.frame.item,
+            status=status,
+            attempt=self.attempt,
+            usage=self.usage,
+            reasoning=self.reasoning,
+            started_at=self.started_at,
+        )
+
+    def finished(self, status: StepStatus, output: JsonValue) -> StepRecord:
+        """The ledger entry that ends this step well."""
+        return replace(self.record(status), output=output, finished_at=self.ports.clock.now())
+
+    def append_call(
+        self, call: str, status: StepStatus, *, output: JsonValue = None, usage: Usage | None = None
+    ) -> None:
+        """Add an entry inside this step: an intent, a model call."""
+        entry = replace(self.record(status), call=call, output=output, usage=usage)
+        self.journal.append(replace(entry, finished_at=self.ports.clock.now()))
+
+    def error(self, failure: StepFailed) -> StepError:
+        """The failure as the run shows it, unless it comes from a step inside this one."""
+        return failure.error or StepError(
+            node=self.frame.node_path(self.node.id),
+            path=self.path,
+            error_class=failure.error_class,
+            code=failure.code,
+            message=failure.message,
+        )
+
+    def scope_of_error(self, error: StepError) -> Frame:
+        """What `on_error` sees."""
+        names = {"error": error_as_json(error)}
+        return Frame(self.run, gate=self.frame.gate, parent=self.frame, names=names)
+
+    def frame_inside(
+        self,
+        *,
+        names: Mapping[str, JsonValue],
+        index: int | None = None,
+        item: int | None = None,
+    ) -> Frame:
+        """A frame for a body of this container.
+
+        Args:
+            names: What the frame adds to the scope.
+            index: Of the item or pass, becomes part of the path.
+            item: Of a map, becomes part of the steps' `item`.
+        """
+        outer = self.frame
+        return Frame(
+            self.run,
+            gate=Gate(self.inner_gate),
+            parent=outer,
+            path=self.path if index is None else f"{self.path}[{index}]",
+            node=outer.node_path(self.node.id),
+            indexes=outer.indexes if item is None else (*outer.indexes, item),
+            names=names,
+        )
+
+    async def run_inside(self, body: Body, frame: Frame) -> None:
+        """Run a body to its end; raises its failure as this step's, or `Blocked`."""
+        await self.run.run_body(body, frame)
+        if frame.failure is not None:
+            raise failed_inside(frame.failure)
+        if not frame.has_all(body):
+            raise Blocked(frame.gate.reason or "waiting")
+
+
+def failed_inside(error: StepError) -> StepFailed:
+    """The failure of a container because of a step in it."""
+    return StepFailed(
+        error.message, error_class=error.error_class, code=error.code, may_repeat=False, error=error
+    )

@@ -1,0 +1,82 @@
+"""One template on a stage: compiled once, run any number of times over one ledger."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from textwrap import dedent, indent
+
+import yaml
+from tests.agents.interpreter.doubles import (
+    MemoryJournal,
+    PlainTools,
+    ScriptedModels,
+    VirtualClock,
+    World,
+)
+
+from treadle.agents.interpreter import Gate, Graph, compile_graph, execute
+from treadle.agents.language.model import Template
+from treadle.agents.ports import Outcome, Ports, RunFacts, Succeeded
+from treadle.agents.values import JsonValue
+
+FACTS = RunFacts(
+    id="run_1",
+    root_id="run_1",
+    workspace="ws_1",
+    name="probe",
+    version="1.0.0",
+    owner="ada@example.com",
+    trigger="api",
+    started_at=datetime(2026, 11, 25, tzinfo=UTC),
+    url="https://treadle.example/runs/run_1",
+)
+
+
+def compiled(nodes: str, world: World, *, rest: str = "") -> Graph:
+    """A template of these nodes; `rest` is what else stands at its top level."""
+    head = "treadle: 1\nname: probe\nversion: 1.0.0\nnodes:\n"
+    text = head + indent(dedent(nodes), "  ") + "\n" + dedent(rest)
+    return compile_graph(Template.model_validate(yaml.safe_load(text)), world.tools())
+
+
+@dataclass
+class Stage:
+    """Runs a graph and keeps what it left: the ledger, the clock, the models' requests."""
+
+    world: World = field(default_factory=World)
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    models: ScriptedModels = field(default_factory=ScriptedModels)
+    gate: Gate = field(default_factory=Gate)
+    inputs: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    connections: Mapping[str, bool] = field(default_factory=dict[str, bool])
+
+    async def run(self, graph: Graph) -> Outcome:
+        """Run to an outcome, as the engine does; the outcome commits what is pending."""
+        ports = Ports(
+            journal=self.journal,
+            tools=PlainTools(self.models),
+            models=self.models,
+            clock=self.clock,
+        )
+        outcome = await execute(
+            graph,
+            FACTS,
+            inputs=self.inputs,
+            connections=self.connections,
+            ports=ports,
+            gate=self.gate,
+        )
+        self.journal.commit()
+        return outcome
+
+    async def outputs(self, graph: Graph) -> dict[str, JsonValue]:
+        """Run to a good end and give its outputs."""
+        outcome = await self.run(graph)
+        assert isinstance(outcome, Succeeded), outcome
+        return outcome.outputs
+
+    def restart(self, *, crash_at: int | None = None) -> None:
+        """Another process takes the run over with what was committed."""
+        self.journal = MemoryJournal(self.journal.committed, crash_at=crash_at)
+        self.gate = Gate()
