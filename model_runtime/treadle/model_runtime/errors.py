@@ -1,0 +1,104 @@
+"""Errors of the model runtime.
+
+ModelRuntimeError
+├── UnsupportedModel       the checkpoint is of another architecture or storage
+├── BadConfig              config.json lacks a value or contradicts itself
+├── BadCheckpoint          the tensors are not the ones that the config promises
+└── RequestError           one request cannot be served; carries `status`, `code` and `param`
+    ├── BadRequest         the request is wrong and will stay wrong
+    ├── TooLong            prompt and answer do not fit the model or the cache
+    ├── Overloaded         the queue is full; try again later
+    └── DeadlineExceeded   the request ran out of its own time
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import ClassVar
+
+
+class ModelRuntimeError(Exception):
+    """Base of all expected errors of this folder."""
+
+
+class UnsupportedModel(ModelRuntimeError):
+    """Another architecture or storage format; the message names what serves it."""
+
+
+class BadConfig(ModelRuntimeError):
+    """config.json lacks a value, or two values contradict each other."""
+
+
+class BadCheckpoint(ModelRuntimeError):
+    """The tensors found are not those that the config promises; the first ten of each kind."""
+
+    def __init__(
+        self,
+        where: str,
+        *,
+        missing: Sequence[str] = (),
+        extra: Sequence[str] = (),
+        misshapen: Sequence[str] = (),
+    ) -> None:
+        found = {"missing": missing, "extra": extra, "misshapen": misshapen}
+        parts = [_excerpt(kind, names) for kind, names in found.items() if names]
+        super().__init__(
+            f"the tensors in {where!r} do not fit its config: {'; '.join(parts)}; "
+            "fetch the checkpoint again or correct its config.json"
+        )
+        self.missing, self.extra, self.misshapen = tuple(missing), tuple(extra), tuple(misshapen)
+
+
+def _excerpt(kind: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"{len(names)} {kind}: {', '.join(names[:10])}{more}"
+
+
+class RequestError(ModelRuntimeError):
+    """One request cannot be served; the server renders it as OpenAI's error body."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+    kind: ClassVar[str] = "invalid_request_error"
+
+    def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.code, self.param = message, code, param
+
+
+class BadRequest(RequestError):
+    """The request is wrong and will stay wrong."""
+
+    def __init__(self, message: str, *, code: str = "invalid_value", param: str | None = None):
+        super().__init__(message, code=code, param=param)
+
+
+class TooLong(RequestError):
+    """Prompt and answer do not fit the model's context or the cache."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"the prompt has {tokens} tokens and at most {limit} fit with room for an answer; "
+            "shorten the messages",
+            code="context_length_exceeded",
+            param="messages",
+        )
+
+
+class Overloaded(RequestError):
+    """The queue is full; `retry_after_s` says when to come back."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    kind = "rate_limit_error"
+
+    def __init__(self, waiting: int, *, retry_after_s: int = 1) -> None:
+        super().__init__(f"{waiting} requests are waiting; try again later", code="queue_full")
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(RequestError):
+    """The request ran out of its own time before its first token."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    kind = "timeout_error"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer within {seconds:g} s", code="deadline_exceeded")
