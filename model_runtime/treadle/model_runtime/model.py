@@ -1,0 +1,119 @@
+"""DeepSeek-V3: embeddings, blocks, last norm, head, and the MTP modules behind them."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from treadle.model_runtime.batch import Batch
+from treadle.model_runtime.block import Block, load_block
+from treadle.model_runtime.config import DeepseekConfig, ModelConfig
+from treadle.model_runtime.layers import Norm, load_norm
+from treadle.model_runtime.mtp import MtpModule, load_mtp
+from treadle.model_runtime.quant import Matrix, Plain
+from treadle.model_runtime.rope import Rotation, frequencies, rotation, rotation_scale
+from treadle.model_runtime.weights import Source
+
+
+class Decoder(Protocol):
+    """What the engine drives: the plain models here, or a fused kernel in their place.
+
+    The cache is (cache_layers, slots, cache_width); the model writes the rows of the batch's
+    tokens and reads those of their contexts. What a row means is the model's own business.
+    """
+
+    @property
+    def config(self) -> ModelConfig:
+        """As read from the checkpoint."""
+        ...
+
+    @property
+    def cache_layers(self) -> int:
+        """Layers of the cache; those of the MTP modules come last."""
+        ...
+
+    @property
+    def cache_width(self) -> int:
+        """Values in one row."""
+        ...
+
+    @property
+    def mtp_depth(self) -> int:
+        """How many MTP modules can draft."""
+        ...
+
+    def states(self, batch: Batch, cache: Tensor) -> Tensor:
+        """The states after the last norm, (tokens, hidden)."""
+        ...
+
+    def logits(self, states: Tensor) -> Tensor:
+        """(rows, hidden) to (rows, vocabulary), float32."""
+        ...
+
+    def draft_states(self, batch: Batch, hidden: Tensor, cache: Tensor, depth: int = 0) -> Tensor:
+        """MTP module `depth` on tokens and the states before them; feeds `logits`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeepseekModel:
+    """The whole checkpoint in memory; holds no state between calls."""
+
+    config: DeepseekConfig
+    embedding: Tensor
+    blocks: tuple[Block, ...]
+    norm: Norm
+    head: Matrix
+    modules: tuple[MtpModule, ...]
+    angles: Tensor
+
+    @property
+    def cache_layers(self) -> int:
+        """One per block and one per MTP module."""
+        return len(self.blocks) + len(self.modules)
+
+    @property
+    def cache_width(self) -> int:
+        """The latent and the shared key."""
+        return self.config.kv_lora_rank + self.config.rope_dim
+
+    @property
+    def mtp_depth(self) -> int:
+        """The MTP modules loaded."""
+        return len(self.modules)
+
+    def states(self, batch: Batch, cache: Tensor) -> Tensor:
+        """Run the trunk: the states after its last norm, (tokens, hidden)."""
+        x, turn = self.embedding[batch.tokens], self._turn(batch)
+        for block, rows in zip(self.blocks, cache, strict=False):
+            x = block(x, turn, batch, rows)
+        return self.norm(x)
+
+    def logits(self, states: Tensor) -> Tensor:
+        """(rows, hidden) to (rows, vocabulary), float32."""
+        return self.head(states).float()
+
+    def draft_states(self, batch: Batch, hidden: Tensor, cache: Tensor, depth: int = 0) -> Tensor:
+        """Run one MTP module over tokens and the states one position earlier; (tokens, hidden)."""
+        rows = cache[len(self.blocks) + depth]
+        embedded = self.embedding[batch.tokens]
+        return self.modules[depth](embedded, hidden, self._turn(batch), batch, rows)
+
+    def _turn(self, batch: Batch) -> Rotation:
+        return rotation(self.angles, batch.positions, scale=rotation_scale(self.config.rope))
+
+
+def load_deepseek(source: Source, config: DeepseekConfig) -> DeepseekModel:
+    """Build the model from its tensors."""
+    embedding = source.tensor("model.embed_tokens.weight", config.vocab_size, config.hidden_size)
+    return DeepseekModel(
+        config=config,
+        embedding=embedding,
+        blocks=tuple(load_block(source, config, layer) for layer in range(config.layers)),
+        norm=load_norm(source, "model.norm", config.hidden_size, config.rms_norm_eps),
+        head=Plain(embedding)
+        if config.tied_head
+        else source.matrix("lm_head", config.vocab_size, config.hidden_size),
+        modules=tuple(load_mtp(source, config, depth) for depth in range(config.mtp_layers)),
+        angles=frequencies(config.rope).to(embedding.device),
+    )
