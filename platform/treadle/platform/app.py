@@ -8,12 +8,16 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
+from treadle.platform.artifacts import routes as artifacts
 from treadle.platform.auth import routes as auth
 from treadle.platform.auth.callers import KeyRing
+from treadle.platform.connections import routes as connections
+from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
 from treadle.platform.db.migrate import migrate
 from treadle.platform.docs_page import docs_page
 from treadle.platform.edge import Edge
+from treadle.platform.files import routes as files
 from treadle.platform.health import routes as health
 from treadle.platform.installation import installation_secret
 from treadle.platform.openapi import install_openapi
@@ -22,7 +26,13 @@ from treadle.platform.services import Services
 from treadle.platform.settings import Settings
 from treadle.platform.workspaces.service import bootstrap
 
-ROUTERS = (health.router, auth.router)
+ROUTERS = (
+    health.router,
+    auth.router,
+    connections.router,
+    files.router,
+    artifacts.router,
+)
 
 _DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
@@ -65,10 +75,12 @@ def wire(settings: Settings) -> Services:
     if settings.database_url is None:
         raise ValueError("TREADLE_DATABASE_URL is not set; `treadle up` brings a database along")
     database = Database(settings.database_url)
+    secret = installation_secret(settings)
     return Services(
         settings=settings,
         database=database,
-        keys=KeyRing(database, installation_secret(settings)),
+        keys=KeyRing(database, secret),
+        vault=Vault(secret),
     )
 
 

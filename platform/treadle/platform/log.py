@@ -34,17 +34,24 @@ def get_log(name: str) -> Log:
 
 
 def configure_logging(*, stream: TextIO = sys.stderr, level: int = logging.INFO) -> None:
-    """Set up logging of this process; call it once, where the process starts."""
+    """Set up logging of this process; call it once, where the process starts.
+
+    Tracebacks never show local variables: they may hold secrets.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if stream.isatty():
-        last: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
+        last: list[structlog.typing.Processor] = [
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        ]
     else:
         last = [
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
             structlog.processors.JSONRenderer(sort_keys=True),
         ]
     structlog.configure(

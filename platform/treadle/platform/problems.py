@@ -149,6 +149,8 @@ def _field_issue(error: Mapping[str, Any]) -> Issue:  # Any: as pydantic gives i
     message: str = error["msg"]
     if error["type"] == "extra_forbidden":
         message = f"unknown field {location[-1]!r}"
+    elif error["type"] == "value_error":
+        message = message.removeprefix("Value error, ")
     elif error["type"] == "missing":
         message = f"{location[-1]!r} is required"
     return Issue("error", path, None, None, message)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from treadle.platform.auth.callers import KeyRing
+from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
 from treadle.platform.settings import Settings
 
@@ -14,3 +15,4 @@ class Services:
     settings: Settings
     database: Database
     keys: KeyRing
+    vault: Vault

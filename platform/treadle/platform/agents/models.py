@@ -1,6 +1,7 @@
 """Table of agents."""
 
 from sqlalchemy import (
+    JSON,
     Column,
     DateTime,
     ForeignKeyConstraint,
@@ -24,9 +25,9 @@ agents = tenant_table(
     # Where the template came from: `own`, `bundled`, or `text` (kept with the agent alone).
     Column("origin", Text, nullable=False),
     Column("sha256", LargeBinary, nullable=False),
-    Column("settings", JSONB, nullable=False),
+    Column("settings", JSON, nullable=False),
     Column("connections", JSONB, nullable=False),
-    Column("triggers", JSONB, nullable=False),
+    Column("triggers", JSON, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("created_by", Uuid),

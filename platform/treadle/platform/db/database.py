@@ -30,7 +30,10 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10, max_overflow: int = 10) -> None:
         self.engine: AsyncEngine = create_async_engine(
-            driver_url(url), pool_size=pool_size, max_overflow=max_overflow, pool_pre_ping=False
+            driver_url(url),
+            pool_size=pool_size,
+            max_overflow=max_overflow,
+            hide_parameters=True,  # values are tenants'; errors are logged
         )
 
     @asynccontextmanager

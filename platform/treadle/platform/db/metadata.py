@@ -42,4 +42,6 @@ def tenant_table(name: str, *items: SchemaItem, key: tuple[str, ...] = ("id",)) 
         *items,
         PrimaryKeyConstraint("workspace_id", *key),
         ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], ondelete="CASCADE"),
+        # Else every insert returns its key, which we have already.
+        implicit_returning=False,
     )
