@@ -22,7 +22,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar, get_type_hints
+from typing import Generic, Protocol, TypeVar, get_type_hints, overload
 
 import httpx
 from pydantic import BaseModel, ConfigDict
@@ -178,6 +178,35 @@ class Tool(Generic[P, R]):
         return self.effect if isinstance(self.effect, Effect) else self.effect(params)
 
 
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """Turns a function into a tool; overloaded, because checkers solve no union of callables."""
+
+    name: str
+    effect: Callable[..., Effect] | Effect  # what a function takes is known once one is declared
+    connection: str | None
+    connection_optional: bool
+    cpu_heavy: bool
+
+    @overload
+    def __call__(self, function: Callable[[ToolContext, P], Awaitable[R]], /) -> Tool[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[[ToolContext, P], R], /) -> Tool[P, R]: ...
+    def __call__(self, function: ToolFunction[P, R], /) -> Tool[P, R]:
+        """Read the parameters and the result from the annotations `params` and `return`."""
+        hints: Mapping[str, type] = get_type_hints(function)
+        return Tool(
+            name=self.name,
+            function=function,
+            params=hints["params"],
+            result=hints["return"],
+            effect=self.effect,
+            connection=self.connection,
+            connection_optional=self.connection_optional,
+            cpu_heavy=self.cpu_heavy,
+        )
+
+
 def tool(
     name: str,
     *,
@@ -185,20 +214,12 @@ def tool(
     connection: str | None = None,
     connection_optional: bool = False,
     cpu_heavy: bool = False,
-) -> Callable[[ToolFunction[P, R]], Tool[P, R]]:
+) -> Declaration:
     """Declare a function as a tool; its annotations are the declaration."""
-
-    def declare(function: ToolFunction[P, R]) -> Tool[P, R]:
-        hints: Mapping[str, type] = get_type_hints(function)
-        return Tool(
-            name=name,
-            function=function,
-            params=hints["params"],
-            result=hints["return"],
-            effect=effect,
-            connection=connection,
-            connection_optional=connection_optional,
-            cpu_heavy=cpu_heavy,
-        )
-
-    return declare
+    return Declaration(
+        name=name,
+        effect=effect,
+        connection=connection,
+        connection_optional=connection_optional,
+        cpu_heavy=cpu_heavy,
+    )

@@ -10,6 +10,8 @@ from treadle.integrations.errors import UnknownTool
 
 MODULES: tuple[str, ...] = (
     # one line per integration module, in alphabetical order
+    "treadle.integrations.files",
+    "treadle.integrations.seo",
 )
 
 AnyTool = Tool[Any, Any]  # Any: the registry holds tools of every parameter and result type
