@@ -1,11 +1,10 @@
 """One template on a stage: compiled once, run any number of times over one ledger."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from textwrap import dedent, indent
 
-import yaml
 from tests.agents.interpreter.doubles import (
     MemoryJournal,
     PlainTools,
@@ -15,7 +14,9 @@ from tests.agents.interpreter.doubles import (
 )
 
 from treadle.agents.interpreter import Gate, Graph, compile_graph, execute
-from treadle.agents.language.model import Template
+from treadle.agents.language.findings import Findings
+from treadle.agents.language.loading import load
+from treadle.agents.language.parser import parse
 from treadle.agents.ports import Outcome, Ports, RunFacts, Succeeded
 from treadle.agents.values import JsonValue
 
@@ -36,7 +37,10 @@ def compiled(nodes: str, world: World, *, rest: str = "") -> Graph:
     """A template of these nodes; `rest` is what else stands at its top level."""
     head = "treadle: 1\nname: probe\nversion: 1.0.0\nnodes:\n"
     text = head + indent(dedent(nodes), "  ") + "\n" + dedent(rest)
-    return compile_graph(Template.model_validate(yaml.safe_load(text)), world.tools())
+    findings = Findings(load(text))
+    template = parse(findings)
+    assert template is not None, findings.issues
+    return compile_graph(template, world.tools())
 
 
 @dataclass
@@ -50,6 +54,7 @@ class Stage:
     gate: Gate = field(default_factory=Gate)
     inputs: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     connections: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    model: str | None = None
 
     async def run(self, graph: Graph) -> Outcome:
         """Run to an outcome, as the engine does; the outcome commits what is pending."""
@@ -61,7 +66,7 @@ class Stage:
         )
         outcome = await execute(
             graph,
-            FACTS,
+            replace(FACTS, model=self.model),
             inputs=self.inputs,
             connections=self.connections,
             ports=ports,

@@ -163,7 +163,7 @@ async def test_wrong_arguments_name_node_argument_and_type(stage: Stage) -> None
     assert isinstance(outcome, Failed)
     assert outcome.error.code == "invalid_arguments"
     message = outcome.error.message
-    assert message.startswith("nodes.a: argument 'name' of probe.read got a list: ")
+    assert message.startswith("nodes.a: argument 'name' of probe.read is list: ")
     assert stage.world.events == []
 
 

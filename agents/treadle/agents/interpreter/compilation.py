@@ -13,14 +13,15 @@ from treadle.agents.nodes.approval import ApprovalNode
 from treadle.agents.nodes.chat import ReplyNode
 from treadle.agents.nodes.child import ChildNode
 from treadle.agents.nodes.knowledge import KnowledgeNode
-from treadle.agents.nodes.llm import LlmNode
-from treadle.agents.nodes.loop import LoopNode
+from treadle.agents.nodes.llm import LlmNode, LlmWork
+from treadle.agents.nodes.loop import LoopNode, LoopWork
 from treadle.agents.nodes.map import MapNode, MapWork
 from treadle.agents.nodes.set import SetNode, SetWork
-from treadle.agents.nodes.switch import SwitchNode
+from treadle.agents.nodes.switch import SwitchNode, SwitchWork
 from treadle.agents.nodes.tool import ToolNode, ToolWork
 from treadle.agents.nodes.union import Node as NodeConfig
 from treadle.agents.nodes.wait import WaitNode
+from treadle.agents.steps.answers import AnswerSchema
 from treadle.agents.steps.graph import Body, Graph, Node, Work
 from treadle.integrations.registry import AnyTool
 
@@ -74,13 +75,28 @@ class _Compiler:
                 return SetWork(config.value)
             case ToolNode():
                 return ToolWork(self._tools[config.use], config.arguments, config.connection)
+            case LlmNode():
+                return LlmWork(config.config, self._answer(config), self._template.defaults.model)
             case MapNode():
                 return MapWork(config, self.body(config.nodes, f"{path}.nodes"))
+            case LoopNode():
+                return LoopWork(config, self.body(config.nodes, f"{path}.nodes"))
+            case SwitchNode():
+                return SwitchWork(config, self._cases(config, path))
             case (
-                LlmNode() | LoopNode() | SwitchNode()
-                | AgentNode() | ApprovalNode() | WaitNode()
+                AgentNode() | ApprovalNode() | WaitNode()
                 | ChildNode() | KnowledgeNode() | ReplyNode()
             ):  # fmt: skip
                 raise NodeTypeNotRunnable(path, config.use)
             case _:
                 assert_never(config)
+
+    def _answer(self, node: LlmNode) -> AnswerSchema | None:
+        schema = node.config.output_schema
+        return None if schema is None else AnswerSchema(schema, self._template.schemas)
+
+    def _cases(self, node: SwitchNode, path: str) -> tuple[Body, ...]:
+        return tuple(
+            self.body(case.nodes, f"{path}.cases.{index}.nodes")
+            for index, case in enumerate(node.cases)
+        )

@@ -10,6 +10,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from treadle.agents.errors import Blocked, StepFailed
+from treadle.agents.expressions.semantics import type_name
 from treadle.agents.nodes.base import ID_PATTERN, ContainerBase
 from treadle.agents.nodes.fields import AnyValue, Fits, Value
 from treadle.agents.nodes.shares import Share
@@ -17,7 +18,7 @@ from treadle.agents.steps.chunks import Items, run_items
 from treadle.agents.steps.gate import Closed
 from treadle.agents.steps.graph import Body, ContainerWork
 from treadle.agents.steps.turn import Turn
-from treadle.agents.values import JsonValue, type_name
+from treadle.agents.values import JsonValue
 from treadle.integrations.errors import ErrorClass
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class MapWork(ContainerWork):
         over = turn.evaluate(self.node.over, "over")
         if not isinstance(over, list):
             raise StepFailed(
-                f"{turn.node.template_path}.over: expected a list, got {type_name(over)}",
+                f"{turn.node.template_path}.over: expected a list, found {type_name(over)}",
                 error_class=ErrorClass.INVALID_INPUT,
                 code="not_a_list",
             )

@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
 from treadle.agents.errors import StepFailed, StepWaits
 from treadle.agents.ports import StepStatus
+from treadle.agents.steps.arguments import validated
 from treadle.agents.steps.detached import call_detached
 from treadle.agents.steps.turn import Turn
-from treadle.agents.values import JsonObject, JsonValue, type_name
+from treadle.agents.values import JsonObject, JsonValue
 from treadle.integrations.base import Effect, Params, ToolContext
 from treadle.integrations.errors import Delivery, ErrorClass, ToolError
 from treadle.integrations.registry import AnyTool
@@ -23,7 +23,7 @@ async def call_tool(
     turn: Turn, tool: AnyTool, arguments: JsonObject, *, connection: str | None
 ) -> JsonValue:
     """Make one call as an effect of this step; raises `StepFailed` or `StepWaits`."""
-    params = validated(turn, tool, arguments)
+    params: Params = validated(turn, tool.params, arguments, of=tool.name)
     is_once = tool.effect_of(params) is Effect.ONCE
     if is_once:
         _commit_intent(turn)
@@ -42,34 +42,11 @@ async def call_tool(
     return result
 
 
-def validated(turn: Turn, tool: AnyTool, arguments: JsonObject) -> Params:
-    """The arguments as the tool's parameters; raises `StepFailed` that names the wrong one."""
-    try:
-        params: Params = tool.params.model_validate(arguments)
-    except ValidationError as error:
-        raise StepFailed(
-            f"{turn.node.template_path}: {_explained(tool, arguments, error)}",
-            error_class=ErrorClass.INVALID_INPUT,
-            code="invalid_arguments",
-            may_repeat=False,
-        ) from error
-    return params
-
-
-def _explained(tool: AnyTool, arguments: JsonObject, error: ValidationError) -> str:
-    first, *others = error.errors(include_url=False)
-    name = ".".join(str(part) for part in first["loc"]) or "arguments"
-    got = type_name(first["input"]) if first["type"] != "missing" else "nothing"
-    more = f" (and {len(others)} more)" if others else ""
-    known = f"; given: {', '.join(arguments) or 'none'}" if first["type"] == "missing" else ""
-    return f"argument {name!r} of {tool.name} got {got}: {first['msg']}{known}{more}"
-
-
 def _commit_intent(turn: Turn) -> None:
     """Note that the effect may begin; one that already may have begun is not begun again."""
-    if turn.attempt == 1 and turn.journal.finished(turn.path, call=INTENT):
+    if turn.entry(INTENT) is not None:
         raise StepWaits("unknown", status=StepStatus.UNKNOWN)
-    turn.append_call(INTENT, StepStatus.SUCCEEDED)
+    turn.append_call(INTENT, turn.record(StepStatus.SUCCEEDED))
 
 
 async def _call(turn: Turn, tool: AnyTool, context: ToolContext, params: Params) -> JsonValue:
@@ -105,7 +82,7 @@ def _failure(turn: Turn, error: ToolError, *, is_once: bool) -> StepFailed | Ste
     if is_once and error.delivery is Delivery.UNKNOWN:
         return StepWaits("unknown", status=StepStatus.UNKNOWN)
     if is_once:
-        turn.append_call(INTENT, StepStatus.CANCELLED)  # it surely did not happen
+        turn.append_call(INTENT, turn.record(StepStatus.CANCELLED))  # it surely did not happen
     return StepFailed(
         error.message,
         error_class=error.error_class,

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
 
 from treadle.agents.errors import Blocked, ExpressionError, StepFailed
-from treadle.agents.ports import Journal, Ports, StepError, StepRecord, StepStatus, Usage
+from treadle.agents.ports import FINISHED, Journal, Ports, StepError, StepRecord, StepStatus, Usage
 from treadle.agents.steps.frame import Frame, error_as_json
 from treadle.agents.steps.gate import Gate
 from treadle.agents.steps.graph import Body, Evaluable, Node
@@ -20,15 +21,15 @@ class Turn:
 
     Attributes:
         attempt: Counts from 1.
-        usage: What its model calls used so far, over all attempts.
         reasoning: Of the model's last answer.
         inner_gate: What steps inside this one pass.
         is_uncertain: Whether an effect that may not be repeated has begun and not answered.
-        first_call: Number of the first ledger entry (`model.0`) of the current attempt.
+        first_call: Number of the first model call (`model.0`) of the current attempt.
     """
 
     __slots__ = (
         "_calls",
+        "_entries",
         "attempt",
         "first_call",
         "frame",
@@ -38,7 +39,6 @@ class Turn:
         "path",
         "reasoning",
         "started_at",
-        "usage",
     )
 
     def __init__(self, frame: Frame, node: Node) -> None:
@@ -49,10 +49,10 @@ class Turn:
         self.first_call = 0
         self.inner_gate = frame.gate
         self.is_uncertain = False
-        self.usage: Usage | None = None
         self.reasoning: str | None = None
         self.started_at: datetime = frame.run.ports.clock.now()
         self._calls = 0
+        self._entries: dict[str, StepRecord] = {}
 
     @property
     def run(self) -> Run:
@@ -112,12 +112,28 @@ class Turn:
         """The ledger entry that ends this step well."""
         return replace(self.record(status), output=output, finished_at=self.ports.clock.now())
 
-    def append_call(
-        self, call: str, status: StepStatus, *, output: JsonValue = None, usage: Usage | None = None
-    ) -> None:
+    def entry(self, call: str) -> StepRecord | None:
+        """A finished entry inside this step, of this process or an earlier one."""
+        if call not in self._entries:
+            earlier = self.journal.finished(self.path, call=call)
+            if earlier is None:
+                return None
+            self._entries[call] = earlier
+        entry = self._entries[call]
+        return entry if entry.status in FINISHED else None
+
+    def append_call(self, call: str, record: StepRecord) -> StepRecord:
         """Add an entry inside this step: an intent, a model call."""
-        entry = replace(self.record(status), call=call, output=output, usage=usage)
-        self.journal.append(replace(entry, finished_at=self.ports.clock.now()))
+        entry = replace(record, call=call, finished_at=self.ports.clock.now())
+        self.journal.append(entry)
+        self._entries[call] = entry
+        return entry
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the model calls of this step used so far, over all attempts; each counts once."""
+        used = [entry.usage for entry in self._entries.values() if entry.usage is not None]
+        return reduce(add_usage, used) if used else None
 
     def error(self, failure: StepFailed) -> StepError:
         """The failure as the run shows it, unless it comes from a step inside this one."""
@@ -166,6 +182,18 @@ class Turn:
             raise failed_inside(frame.failure)
         if not frame.has_all(body):
             raise Blocked(frame.gate.reason or "waiting")
+
+
+def add_usage(one: Usage, other: Usage) -> Usage:
+    """The sum; the cost is known only if both are."""
+    is_known = one.cost_usd is not None and other.cost_usd is not None
+    return Usage(
+        input_tokens=one.input_tokens + other.input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        cached_tokens=one.cached_tokens + other.cached_tokens,
+        model_calls=one.model_calls + other.model_calls,
+        cost_usd=(one.cost_usd or 0.0) + (other.cost_usd or 0.0) if is_known else None,
+    )
 
 
 def failed_inside(error: StepError) -> StepFailed:
