@@ -20,6 +20,13 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         default=None, description="Redis or Valkey URL; absent: the embedded server under HOME."
     )
+    api_url: str | None = Field(
+        default=None,
+        description="Service the command line talks to; absent: the one under HOME, else PORT.",
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="Its key for that; absent: the admin key under HOME."
+    )
     model_url: str | None = Field(
         default=None,
         description="Base URL of an OpenAI-compatible endpoint; absent: the embedded runtime.",

@@ -1,0 +1,62 @@
+"""The REST API as typed Python: `Client` and `AsyncClient`.
+
+```python
+with Client("http://127.0.0.1:8700", key="trd_…") as treadle:
+    run = treadle.create_run("keyword-research", {"seeds": ["crm"]})
+    for event in treadle.events(run.id):
+        print(event.type, event.path)
+    print(treadle.get_run(run.id).outputs)
+```
+
+Each call of the API is one function in `calls`, which builds a `Call`: what to send and how to read
+the answer. Both clients only carry calls, so nothing is said twice. What goes wrong is an
+`ApiError` with the service's own code and message, or `Unreachable`.
+"""
+
+from treadle.platform.client.asynchronous import AsyncClient
+from treadle.platform.client.errors import ApiError, ClientError, RunStillGoing, Unreachable
+from treadle.platform.client.local import Endpoint, local_endpoint
+from treadle.platform.client.models import (
+    Agent,
+    Artifact,
+    Connection,
+    Event,
+    File,
+    Health,
+    Key,
+    NewKey,
+    Page,
+    Readiness,
+    Run,
+    RunError,
+    Step,
+    Template,
+    Validation,
+)
+from treadle.platform.client.synchronous import Client
+
+__all__ = [
+    "Agent",
+    "ApiError",
+    "Artifact",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "Connection",
+    "Endpoint",
+    "Event",
+    "File",
+    "Health",
+    "Key",
+    "NewKey",
+    "Page",
+    "Readiness",
+    "Run",
+    "RunError",
+    "RunStillGoing",
+    "Step",
+    "Template",
+    "Unreachable",
+    "Validation",
+    "local_endpoint",
+]
