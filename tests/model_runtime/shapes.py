@@ -3,7 +3,7 @@
 import torch
 from pydantic import JsonValue
 from torch import Tensor
-from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, PreTrainedModel
+from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 
 from treadle.model_runtime.batch import Span, lay_out
 from treadle.model_runtime.model import Decoder
@@ -60,6 +60,7 @@ SHAPES: dict[str, dict[str, JsonValue]] = {
     "yarn_factor_40": yarn(40),
     "yarn_mscales_differ": yarn(4, mscale=0.707, mscale_all_dim=0.5),
     "yarn_betas_equal": yarn(32, beta_fast=1, beta_slow=1),
+    "yarn_ramp_past_the_last_pair": yarn(4, original_max_position_embeddings=65536),
     "no_query_rank": {"q_lora_rank": None},
     "one_group": {"n_group": 1, "topk_group": 1},
     "two_experts_a_group": {"n_routed_experts": 16, "n_group": 8, "topk_group": 3},
@@ -95,17 +96,23 @@ def fields(shape: str, **changes: JsonValue) -> dict[str, JsonValue]:
     return {**BASE, **SHAPES[shape], **changes}
 
 
-def reference(config: dict[str, JsonValue], *, seed: int = 0) -> DeepseekV3ForCausalLM:
+def reference(
+    config: dict[str, JsonValue], *, seed: int = 0, routing_bias: float = 0
+) -> DeepseekV3ForCausalLM:
     """Transformers' model with weights large enough that a wrong rule shows in the logits."""
     torch.manual_seed(seed)
     theirs = DeepseekV3Config.from_dict({**config, "initializer_range": 0.1})
     model = DeepseekV3ForCausalLM(theirs)
     model.train(mode=False)
     perturb(model)
+    with torch.no_grad():
+        for name, buffer in model.named_buffers():
+            if name.endswith("e_score_correction_bias"):
+                buffer.add_(routing_bias)
     return model
 
 
-def perturb(model: PreTrainedModel) -> None:
+def perturb(model: torch.nn.Module) -> None:
     """Norms away from 1, biases and the routing bias away from 0."""
     with torch.no_grad():
         for name, parameter in [*model.named_parameters(), *model.named_buffers()]:
