@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 from pydantic_core import ErrorDetails
 
 from treadle.agents.language.findings import did_you_mean_or
-from treadle.agents.nodes.base import CallBase, Part
+from treadle.agents.nodes.base import Part
 from treadle.agents.nodes.fields import Fault, Path
 from treadle.agents.values import JsonValue
 
@@ -50,7 +50,12 @@ _LIMITS = {
     "less_than_equal": ("at most", "le"),
     "less_than": ("less than", "lt"),
 }
-_CALL_KEYS = set(CallBase.model_fields) - set(Part.model_fields)
+_PATTERNS = {
+    r"^[a-z][a-z0-9-]{1,62}$": "wrong name {found}: use lower-case letters, digits and hyphens, "
+    "a letter first, 2 to 63 characters",
+    r"^[a-z][a-z0-9_]{0,62}$": "wrong id {found}: use lower-case letters, digits and underscores, "
+    "a letter first, at most 63 characters",
+}
 _CALLS_ONLY = {"retry", "cache", "timeout"}
 
 
@@ -67,7 +72,7 @@ def complaints(error: ErrorDetails, model: type[Part], raw: JsonValue) -> Iterat
     elif kind == "extra_forbidden":
         yield _unknown_key(path, model)
     else:
-        yield Complaint(path, _message(kind, error, context), _hint(kind, error, context))
+        yield Complaint(path, words(error), _hint(kind, error, context))
 
 
 def known_keys(model: type[Part]) -> list[str]:
@@ -130,7 +135,10 @@ def _path_in(raw: JsonValue, loc: tuple[int | str, ...], *, is_missing: bool) ->
     return tuple(path)
 
 
-def _message(kind: str, error: ErrorDetails, context: dict[str, Any]) -> str:  # Any: pydantic's
+def words(error: ErrorDetails) -> str:
+    """What one pydantic error says, in the words of the language."""
+    kind = error["type"]
+    context: dict[str, Any] = error.get("ctx", {})  # Any: pydantic's own type
     found = shown(error["input"])
     if kind in _TYPES:
         return f"expected {_TYPES[kind]}, found {found}"
@@ -139,15 +147,18 @@ def _message(kind: str, error: ErrorDetails, context: dict[str, Any]) -> str:  #
         return f"must be {words} {context[key]}, found {found}"
     match kind:
         case "literal_error" | "enum":
-            return f"expected {context['expected']}, found {found}"
+            expected = str(context["expected"]).replace("True", "true")
+            return f"expected {expected}, found {found}"
         case "string_pattern_mismatch":
-            return f"{found} does not match {context['pattern']}"
+            return _PATTERNS.get(context["pattern"], "{found} does not match {pattern}").format(
+                found=found, pattern=context["pattern"]
+            )
         case "too_short" | "string_too_short":
             return "may not be empty"
         case "too_long":
             return f"has at most {context['max_length']} entries"
         case _:
-            return error["msg"]
+            return error["msg"][:300]
 
 
 def _hint(kind: str, error: ErrorDetails, context: dict[str, Any]) -> str | None:  # Any: pydantic's

@@ -164,7 +164,7 @@ def _opened_type(schema: JsonObject, kind: JsonValue, root: JsonObject) -> Shape
     return Fields({name: Described(inner, root) for name, inner in properties.items()})
 
 
-def _followed(shape: Described) -> JsonObject | None:
+def _followed(shape: Described) -> "JsonObject | None":
     """The schema after its `$ref`s; `None` where it says nothing."""
     schema = shape.schema
     for _ in range(MOST_HOPS):

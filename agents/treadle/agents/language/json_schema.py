@@ -1,0 +1,156 @@
+"""JSON Schema 2020-12 as templates use it: `$ref` to `#/schemas/x`, bounded, in plain words.
+
+`$ref` is followed by us and nothing is ever fetched. The work of one check is bounded, because a
+schema can be written to take for ever.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from jsonschema import Draft202012Validator, ValidationError, validators
+
+from treadle.agents.language.formats import fits_format
+from treadle.agents.language.patterns import WrongPattern, is_found
+from treadle.agents.language.shapes import pointed
+from treadle.agents.nodes.fields import Path
+from treadle.agents.values import JsonObject, JsonValue
+
+MAX_REFERENCES = 5_000
+MAX_ERRORS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A value that does not fit, in words; `path` leads to it."""
+
+    path: Path
+    message: str
+
+
+class _Validator(Protocol):
+    def iter_errors(self, instance: JsonValue) -> Iterator[ValidationError]: ...
+
+    def descend(self, instance: JsonValue, schema: JsonValue) -> Iterator[ValidationError]: ...
+
+
+_extend = cast(  # the library has no types for it
+    "Callable[[object, Mapping[str, object]], Callable[[JsonObject], _Validator]]",
+    validators.extend,  # pyright: ignore[reportUnknownMemberType] # as above
+)
+
+
+class _Fuel:
+    def __init__(self) -> None:
+        self.left = MAX_REFERENCES
+
+    def spend(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise _TooMuch
+
+
+class _TooMuch(Exception):
+    """The schema follows too many references."""
+
+
+def misfits(value: JsonValue, schema: JsonObject, schemas: JsonObject) -> list[Misfit]:
+    """How a value does not fit a schema, whose `#/schemas/x` mean `schemas`; empty when it fits."""
+    root: JsonObject = {**schema, "schemas": schemas}
+    try:
+        found = _validator(root).iter_errors(value)
+        return [_in_words(error) for _, error in zip(range(MAX_ERRORS), found, strict=False)]
+    except _TooMuch:
+        return [Misfit((), "the schema follows too many references to be checked")]
+    except WrongPattern as error:
+        return [Misfit((), str(error))]
+
+
+def metaschema_faults(schema: JsonValue) -> list[Misfit]:
+    """How a schema is not JSON Schema 2020-12."""
+    meta = _extend(Draft202012Validator, {})(Draft202012Validator.META_SCHEMA)
+    return [_in_words(error) for _, error in zip(range(10), meta.iter_errors(schema), strict=False)]
+
+
+def _validator(root: JsonObject) -> _Validator:
+    fuel = _Fuel()
+
+    def follow(
+        validator: _Validator, reference: str, instance: JsonValue, schema: JsonObject
+    ) -> Iterator[ValidationError]:
+        fuel.spend()
+        target = pointed(root, reference)
+        if isinstance(target, dict | bool):
+            yield from validator.descend(instance, target)
+
+    keywords = {"$ref": follow, "pattern": _pattern, "format": _format, "uniqueItems": _unique}
+    return _extend(Draft202012Validator, keywords)(root)
+
+
+def _pattern(
+    validator: _Validator, pattern: str, instance: JsonValue, schema: JsonObject
+) -> Iterator[ValidationError]:
+    if isinstance(instance, str) and not is_found(pattern, instance):
+        yield ValidationError(f"{_short(instance)} does not match {pattern}")
+
+
+def _format(
+    validator: _Validator, name: str, instance: JsonValue, schema: JsonObject
+) -> Iterator[ValidationError]:
+    if isinstance(instance, str) and not fits_format(name, instance):
+        yield ValidationError(f"{_short(instance)} is no {name}")
+
+
+def _unique(
+    validator: _Validator, is_wanted: bool, instance: JsonValue, schema: JsonObject
+) -> Iterator[ValidationError]:
+    if not is_wanted or not isinstance(instance, list):
+        return
+    seen = {json.dumps(item, sort_keys=True) for item in instance}
+    if len(seen) < len(instance):
+        yield ValidationError("has the same entry twice")
+
+
+_TYPE_WORDS = {"string": "a text", "integer": "a whole number", "number": "a number",
+               "boolean": "true or false", "array": "a list", "object": "a mapping",
+               "null": "null"}  # fmt: skip
+_BOUNDS = {"minItems": "needs at least {} entries", "maxItems": "has at most {} entries",
+           "minLength": "needs at least {} characters", "maxLength": "has at most {} characters",
+           "minimum": "must be at least {}", "maximum": "must be at most {}",
+           "exclusiveMinimum": "must be more than {}", "exclusiveMaximum": "must be less than {}",
+           "multipleOf": "must be a multiple of {}", "minProperties": "needs at least {} fields",
+           "maxProperties": "has at most {} fields"}  # fmt: skip
+
+
+def _in_words(error: ValidationError) -> Misfit:
+    path: Path = tuple(error.absolute_path)
+    rule: Any = error.validator_value  # Any: the schema's own value for the keyword
+    instance: Any = error.instance  # Any: the value, or a part of it
+    match error.validator:
+        case "type":
+            kinds: list[str] = [rule] if isinstance(rule, str) else rule
+            wanted = " or ".join(_TYPE_WORDS.get(kind, kind) for kind in kinds)
+            return Misfit(path, f"expected {wanted}, found {_short(instance)}")
+        case "enum":
+            return Misfit(path, f"expected one of {_short(rule)}, found {_short(instance)}")
+        case "const":
+            return Misfit(path, f"expected {_short(rule)}, found {_short(instance)}")
+        case "required":
+            return Misfit(path, _missing(rule, instance))
+        case "anyOf" | "oneOf":
+            return Misfit(path, f"{_short(instance)} fits none of the allowed forms")
+        case str() as keyword if keyword in _BOUNDS:
+            return Misfit(path, _BOUNDS[keyword].format(rule))
+        case _:
+            return Misfit(path, error.message[:200])
+
+
+def _missing(required: list[str], instance: Mapping[str, JsonValue]) -> str:
+    missing = [f"`{name}`" for name in required if name not in instance]
+    return f"missing {', '.join(missing)}"
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:79] + "…"
