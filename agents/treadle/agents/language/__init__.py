@@ -10,6 +10,7 @@
 from treadle.agents.language.checked import CheckedTemplate, check_template, parse_template
 from treadle.agents.language.inputs import declared_inputs, fill_inputs, validate_inputs
 from treadle.agents.language.model import Template
+from treadle.agents.language.schema import template_schema
 
 __all__ = [
     "CheckedTemplate",
@@ -18,5 +19,6 @@ __all__ = [
     "declared_inputs",
     "fill_inputs",
     "parse_template",
+    "template_schema",
     "validate_inputs",
 ]
