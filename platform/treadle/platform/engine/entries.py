@@ -1,0 +1,189 @@
+"""Entries of a run's log: how steps and the run's own changes are written as JSON, and read.
+
+`t` is the entry's type: `run.<status>`, `step.<status>`, or `call.<status>` for what happened
+inside a step (a model call, an agent's tool call): ledger only, no event.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from treadle.agents.ports import FINISHED, StepError, StepRecord, StepStatus, Usage
+from treadle.agents.values import JsonObject, JsonValue
+from treadle.integrations.errors import ErrorClass
+
+LARGE = 32 * 1024
+"""Characters of JSON above which an output lies in `run_values`; fixed by the contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class LargeValue:
+    """An output that is kept apart."""
+
+    ref: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One encoded entry.
+
+    Attributes:
+        is_progress: Something is finished that a crash from now on cannot undo.
+        is_result: Something may depend on it: `durable` waits for it. An entry that only says
+            that a step began is none; it goes along with the next commit.
+    """
+
+    text: str
+    is_progress: bool = False
+    is_result: bool = True
+    large: LargeValue | None = None
+
+
+def dump(value: object) -> str:
+    """JSON as PostgreSQL takes it: ASCII, and null for the numbers that JSON does not have."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        return json.dumps(finite, separators=(",", ":"))
+
+
+def run_entry(status: str, **fields: JsonValue) -> Entry:
+    """An entry about the run itself."""
+    return Entry(dump({"t": f"run.{status}", **fields}))
+
+
+def step_entry(record: StepRecord) -> Entry:
+    """The entry of a ledger record."""
+    kind = "step" if record.call is None else "call"
+    entry: dict[str, object] = {
+        "t": f"{kind}.{record.status.value}",
+        "path": record.path,
+        "node": record.node,
+    }
+    large = _put_output(entry, record.output)
+    entry |= {name: value for name, value in _optional_fields(record) if value is not None}
+    if record.attempt != 1:
+        entry["attempt"] = record.attempt
+    is_start = record.status is StepStatus.RUNNING and record.call is None and not record.extra
+    return Entry(
+        dump(entry),
+        is_progress=record.status in FINISHED,
+        is_result=not is_start,
+        large=large,
+    )
+
+
+def _put_output(entry: dict[str, object], output: JsonValue) -> LargeValue | None:
+    if output is None:
+        return None
+    entry["output"] = output
+    if isinstance(output, bool | int | float) or (isinstance(output, str) and len(output) < 1024):
+        return None
+    content = dump(output)
+    if len(content) <= LARGE:
+        return None
+    ref = hashlib.sha256(content.encode()).hexdigest()
+    del entry["output"]
+    entry["large"] = {"$ref": ref, "size": len(content)}
+    return LargeValue(ref, content)
+
+
+def _optional_fields(record: StepRecord) -> list[tuple[str, object]]:
+    return [
+        ("item", record.item),
+        ("error", None if record.error is None else error_json(record.error)),
+        ("usage", None if record.usage is None else asdict(record.usage)),
+        ("reasoning", record.reasoning),
+        ("started_at", record.started_at and record.started_at.isoformat()),
+        ("finished_at", record.finished_at and record.finished_at.isoformat()),
+        ("call", record.call),
+        ("extra", record.extra or None),
+    ]
+
+
+def error_json(error: StepError) -> JsonObject:
+    """An error as the contract shows it."""
+    return {
+        "node": error.node,
+        "path": error.path,
+        "class": error.error_class.value,
+        "code": error.code,
+        "message": error.message,
+    }
+
+
+def is_ledger(entry: JsonObject) -> bool:
+    """Whether an entry is a ledger record, not one about the run itself."""
+    return str(entry["t"]).startswith(("step.", "call."))
+
+
+def large_ref(entry: JsonObject) -> str | None:
+    """The reference of an output that is kept apart."""
+    large = entry.get("large")
+    return str(large["$ref"]) if isinstance(large, dict) else None
+
+
+def read_step(entry: JsonObject, values: Mapping[str, JsonValue]) -> StepRecord:
+    """Read a ledger record back; `values` has the large outputs by reference."""
+    ref = large_ref(entry)
+    call, reasoning, extra = entry.get("call"), entry.get("reasoning"), entry.get("extra")
+    attempt = entry.get("attempt", 1)
+    return StepRecord(
+        path=str(entry["path"]),
+        node=str(entry["node"]),
+        item=_read_item(entry.get("item")),
+        status=StepStatus(str(entry["t"]).partition(".")[2]),
+        attempt=attempt if isinstance(attempt, int) else 1,
+        output=entry.get("output") if ref is None else values[ref],
+        error=_read_error(entry.get("error")),
+        usage=_read_usage(entry.get("usage")),
+        reasoning=None if reasoning is None else str(reasoning),
+        started_at=_read_time(entry.get("started_at")),
+        finished_at=_read_time(entry.get("finished_at")),
+        call=None if call is None else str(call),
+        extra=extra if isinstance(extra, dict) else {},
+    )
+
+
+def _read_item(value: JsonValue) -> int | tuple[int, ...] | None:
+    if isinstance(value, list):
+        return tuple(index for index in value if isinstance(index, int))
+    return value if isinstance(value, int) else None
+
+
+def _read_error(value: JsonValue) -> StepError | None:
+    if not isinstance(value, dict):
+        return None
+    return StepError(
+        node=str(value["node"]),
+        path=str(value["path"]),
+        error_class=ErrorClass(str(value["class"])),
+        code=str(value["code"]),
+        message=str(value["message"]),
+    )
+
+
+def _read_usage(value: JsonValue) -> Usage | None:
+    if not isinstance(value, dict):
+        return None
+    cost = value.get("cost_usd")
+    return Usage(
+        input_tokens=_count(value, "input_tokens"),
+        output_tokens=_count(value, "output_tokens"),
+        cached_tokens=_count(value, "cached_tokens"),
+        model_calls=_count(value, "model_calls"),
+        cost_usd=cost if isinstance(cost, int | float) else None,
+    )
+
+
+def _count(value: JsonObject, name: str) -> int:
+    count = value.get(name, 0)
+    return count if isinstance(count, int) else 0
+
+
+def _read_time(value: JsonValue) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else None

@@ -1,0 +1,99 @@
+"""Runs a claimed run's graph over real ports."""
+
+from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from treadle.agents.interpreter import Gate, execute
+from treadle.agents.ports import Clock, Outcome, Ports, RunFacts, Tools
+from treadle.integrations.models import ModelClient
+from treadle.platform.db.ids import WorkspaceId
+from treadle.platform.engine.claims import ClaimedRun
+from treadle.platform.engine.journal import RunJournal
+from treadle.platform.engine.programs import Program, Programs
+
+
+class Toolbox(Protocol):
+    """Opens what a run's tools may use, for as long as it runs here."""
+
+    def open(self, run: ClaimedRun) -> AbstractAsyncContextManager[Tools]:
+        """The connections that the run binds, its artifacts, its files."""
+        ...
+
+
+class Texts(Protocol):
+    """Where templates' texts lie."""
+
+    async def text(self, workspace: WorkspaceId, sha256: bytes) -> str:
+        """The text of a run's template."""
+        ...
+
+
+class GraphRunner:
+    """Advances runs by the interpreter.
+
+    Args:
+        public_url: Under which people reach the service, for `run.url`.
+    """
+
+    def __init__(
+        self,
+        *,
+        texts: Texts,
+        toolbox: Toolbox,
+        models: ModelClient,
+        clock: Clock,
+        processes: Executor | None,
+        public_url: str,
+    ) -> None:
+        self._texts = texts
+        self._programs = Programs()
+        self._toolbox = toolbox
+        self._models = models
+        self._clock = clock
+        self._processes = processes
+        self._public_url = public_url.rstrip("/")
+
+    async def advance(self, run: ClaimedRun, journal: RunJournal, gate: Gate) -> Outcome:
+        """See `Runner`."""
+        program = await self._program(run)
+        async with self._toolbox.open(run) as tools:
+            return await execute(
+                program.graph,
+                self._facts(run),
+                inputs=run.inputs,
+                connections={
+                    name: name in run.connections for name in program.template.connections
+                },
+                ports=Ports(
+                    journal=journal,
+                    tools=tools,
+                    models=self._models,
+                    clock=self._clock,
+                    processes=self._processes,
+                ),
+                gate=gate,
+            )
+
+    async def _program(self, run: ClaimedRun) -> Program:
+        known = self._programs.get(run.sha256)
+        if known is not None:
+            return known
+        return self._programs.read(
+            run.sha256, await self._texts.text(run.workspace_id, run.sha256)
+        )
+
+    def _facts(self, run: ClaimedRun) -> RunFacts:
+        model = run.settings.get("model")
+        return RunFacts(
+            id=str(run.id),
+            root_id=str(run.root_id),
+            workspace=str(run.workspace_id),
+            name=run.template,
+            version=run.version,
+            owner=run.owner,
+            trigger=run.trigger,
+            started_at=run.started_at,
+            url=f"{self._public_url}/runs/{run.id}",
+            model=model if isinstance(model, str) else None,
+        )

@@ -1,0 +1,299 @@
+"""Hosts the runs of one worker process on one event loop.
+
+It claims what it is told of, lets a runner advance each run, and writes what becomes of it. It
+beats, sweeps and drains. It knows nothing of Celery: `ring` is all that a bell does here.
+"""
+
+import asyncio
+import json
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from treadle.agents.errors import LeaseLost
+from treadle.agents.interpreter import Closed, Gate
+from treadle.agents.ports import Outcome
+from treadle.platform.engine.broadcast import Listener, Speaker
+from treadle.platform.engine.claims import ClaimedRun, Claims
+from treadle.platform.engine.connections import EngineConnection
+from treadle.platform.engine.endings import crashed, ending
+from treadle.platform.engine.entries import run_entry
+from treadle.platform.engine.errors import CommitRefused, DatabaseAway, WorkerReplaced
+from treadle.platform.engine.hints import CANCELS, COMMITS, delta_channel, write_hints
+from treadle.platform.engine.ids import RunId
+from treadle.platform.engine.journal import Ledger, RunJournal
+from treadle.platform.engine.leases import Lease, RunStatus
+from treadle.platform.engine.liveness import BEAT_S, DEAD_AFTER_S, Liveness
+from treadle.platform.engine.sweep import RING_AGAIN_S, Sweeper
+from treadle.platform.engine.writer import Committed, LogWriter
+from treadle.platform.log import get_log
+
+MOST_PENDING = 10_000
+SWEEP_S = 2.0
+DRAIN_S = 25.0
+
+log = get_log(__name__)
+
+
+class Runner(Protocol):
+    """Advances a claimed run as far as it goes."""
+
+    async def advance(self, run: ClaimedRun, journal: RunJournal, gate: Gate) -> Outcome:
+        """Until its end, a wait, or until the gate stops it; raises `LeaseLost`."""
+        ...
+
+
+class Ringer(Protocol):
+    """What tells all workers of runs to look at: the bell."""
+
+    def ring(self, runs: Sequence[RunId]) -> None:
+        """Ask the workers to look at these runs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """How a host behaves.
+
+    Attributes:
+        name: Stable over restarts; no two processes have the same.
+        concurrency: Runs that it advances at a time.
+    """
+
+    name: str
+    database_url: str
+    redis_url: str
+    concurrency: int = 64
+    beat_s: float = BEAT_S
+    dead_after_s: float = DEAD_AFTER_S
+    sweep_s: float = SWEEP_S
+    ring_again_s: float = RING_AGAIN_S
+
+
+@dataclass(slots=True)
+class _Active:
+    lease: Lease
+    gate: Gate
+    task: asyncio.Task[None] | None = None
+
+
+class RunHost:
+    """The runs of this process.
+
+    Args:
+        on_replaced: Called when another process took this one's name: it must end.
+    """
+
+    def __init__(
+        self,
+        options: HostOptions,
+        *,
+        runner: Runner,
+        bell: Ringer,
+        on_replaced: Callable[[], None],
+    ) -> None:
+        url = options.database_url
+        self._options = options
+        self._runner = runner
+        self._bell = bell
+        self._on_replaced = on_replaced
+        self._housekeeping = EngineConnection(url)
+        self._claiming = EngineConnection(url)
+        self._claims = Claims(self._claiming, worker=options.name)
+        self._writer = LogWriter(EngineConnection(url), on_committed=self._tell)
+        self._liveness = Liveness(
+            self._housekeeping, name=options.name, concurrency=options.concurrency
+        )
+        self._sweeper = Sweeper(
+            self._housekeeping,
+            dead_after_s=options.dead_after_s,
+            ring_again_s=options.ring_again_s,
+        )
+        self._speaker = Speaker(options.redis_url)
+        self._listener = Listener(options.redis_url)
+        self._listener.hear(CANCELS, self._cancelled)
+        self._pending: deque[RunId] = deque()
+        self._overflowed = False
+        self._work = asyncio.Event()
+        self._claim_lock = asyncio.Lock()
+        self._active: dict[RunId, _Active] = {}
+        self._is_draining = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Register, take back what a process of this name left behind, and begin."""
+        await self._liveness.register()
+        self._writer.start()
+        self._speaker.start()
+        self._listener.start()
+        self.ring(await self._take_back())
+        loops = (self._claim_loop(), self._beat_loop(), self._sweep_loop())
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
+        log.info("worker.started", worker=self._options.name, runs=len(self._pending))
+
+    def ring(self, runs: Iterable[RunId]) -> None:
+        """Look at these runs; called on the loop. A second ring changes nothing."""
+        for run in runs:
+            if len(self._pending) >= MOST_PENDING:
+                self._overflowed = True
+                break
+            self._pending.append(run)
+        if self._pending:
+            self._work.set()
+
+    async def drain(self, timeout_s: float = DRAIN_S) -> None:
+        """Take nothing new, let running steps finish, hand over what is left, and leave."""
+        self._is_draining = True
+        for active in self._active.values():
+            active.gate.close(Closed.DRAIN)
+        if not await self._all_done(timeout_s):
+            for active in self._active.values():
+                active.gate.close(Closed.CANCEL)
+            await self._all_done(3.0)
+        await self._writer.flush()
+        with suppress(DatabaseAway):
+            async with self._claim_lock:
+                handed_over = await self._take_back()
+            self._bell.ring(handed_over)
+            await self._liveness.unregister()
+
+    async def stop(self) -> None:
+        """Stop at once; `drain` comes first, or the runs are found by a sweep."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._writer.stop()
+        await self._listener.stop()
+        await self._speaker.stop()
+        await self._claiming.close()
+        await self._housekeeping.close()
+
+    @property
+    def active(self) -> frozenset[RunId]:
+        """The runs it advances at present."""
+        return frozenset(self._active)
+
+    async def _all_done(self, timeout_s: float) -> bool:
+        tasks = [active.task for active in self._active.values() if active.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_s)
+        return not self._active
+
+    async def _claim_loop(self) -> None:
+        while True:
+            await self._work.wait()
+            free = self._options.concurrency - len(self._active)
+            if self._is_draining or free <= 0 or not (self._pending or self._overflowed):
+                self._work.clear()
+                continue
+            try:
+                await self._claim(free)
+            except DatabaseAway as away:
+                log.warning("claim.unknown", reason=str(away))
+                await asyncio.sleep(0.5)  # the sweep rings again for what is dropped here
+
+    async def _claim(self, free: int) -> None:
+        async with self._claim_lock:
+            runs = await self._next(free)
+            claimed = await self._claims.take(runs)
+            resumed = [run.id for run in claimed if run.seq > (1 if run.is_pure else 2)]
+            ledgers = await self._claims.ledgers(resumed) if resumed else {}
+            for run in claimed:
+                self._begin(run, ledgers.get(run.id, {}))
+
+    async def _next(self, free: int) -> list[RunId]:
+        if not self._pending:
+            self._overflowed = False
+            return await self._claims.queued(free)
+        runs = (self._pending.popleft() for _ in range(min(free, len(self._pending))))
+        return [run for run in dict.fromkeys(runs) if run not in self._active]
+
+    def _begin(self, run: ClaimedRun, ledger: Ledger) -> None:
+        lease, gate = run.lease(), Gate()
+        lease.on_lost = lambda: gate.close(Closed.CANCEL)
+        active = self._active[run.id] = _Active(lease, gate)
+        journal = RunJournal(lease, self._writer, ledger=ledger, on_delta=self._delta)
+        active.task = asyncio.create_task(self._advance(run, lease, journal, gate))
+
+    async def _advance(
+        self, run: ClaimedRun, lease: Lease, journal: RunJournal, gate: Gate
+    ) -> None:
+        if run.is_pure:
+            self._writer.append(lease, run_entry("started"))
+        try:
+            release, entries = ending(await self._runner.advance(run, journal, gate))
+            await self._writer.release(lease, release, *entries)
+            if release.status is RunStatus.QUEUED:
+                self._bell.ring([run.id])
+        except (LeaseLost, CommitRefused) as lost:
+            log.info("run.lost", run_id=str(run.id), reason=str(lost))
+        except Exception as error:
+            log.exception("run.crashed", run_id=str(run.id))
+            release, entries = crashed(error)
+            with suppress(LeaseLost, CommitRefused):
+                await self._writer.release(lease, release, *entries)
+        finally:
+            del self._active[run.id]
+            self._work.set()
+
+    async def _beat_loop(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.beat_s)
+            try:
+                await self._beat()
+            except DatabaseAway as away:
+                log.warning("beat.missed", reason=str(away))
+            except WorkerReplaced as replaced:
+                log.warning("worker.replaced", reason=str(replaced))
+                self._lose(list(self._active))
+                self._is_draining = True
+                self._on_replaced()
+                return
+
+    async def _beat(self) -> None:
+        leases = [active.lease for active in self._active.values() if not active.lease.claims]
+        self._lose(await self._liveness.beat({lease.run: lease.epoch for lease in leases}))
+
+    async def _sweep_loop(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.sweep_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            if self._is_draining:
+                continue
+            try:
+                found = await self._sweeper.sweep()
+                async with self._claim_lock:
+                    found += await self._take_back()
+            except DatabaseAway as away:
+                log.warning("sweep.failed", reason=str(away))
+                continue
+            if found:
+                # Here and everywhere: with the broker away, at least this process looks at them.
+                self.ring(found)
+                self._bell.ring(found)
+
+    async def _take_back(self) -> list[RunId]:
+        return await self._sweeper.take_back(
+            self._options.name,
+            incarnation=self._liveness.incarnation,
+            active=self._active.keys(),
+        )
+
+    def _lose(self, runs: Iterable[RunId]) -> None:
+        for run in runs:
+            active = self._active.get(run)
+            if active is not None:
+                active.lease.fail(LeaseLost(f"run {run} belongs to somebody else"))
+
+    def _cancelled(self, message: bytes) -> None:
+        self._lose(RunId(UUID(run)) for run in json.loads(message))
+
+    def _tell(self, committed: Sequence[Committed]) -> None:
+        if committed:
+            self._speaker.say(COMMITS, write_hints(committed))
+
+    def _delta(self, run: RunId, path: str, text: str) -> None:
+        self._speaker.say(delta_channel(run), json.dumps({"path": path, "text": text}))

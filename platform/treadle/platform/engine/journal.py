@@ -1,0 +1,63 @@
+"""The interpreter's journal over one lease."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from treadle.agents.ports import FINISHED, StepRecord
+from treadle.platform.engine.entries import step_entry
+from treadle.platform.engine.ids import RunId
+from treadle.platform.engine.leases import Lease
+from treadle.platform.engine.writer import LogWriter
+
+Place: TypeAlias = tuple[str, str | None]
+Ledger: TypeAlias = Mapping[Place, StepRecord]
+"""What is finished, by path and call."""
+
+
+def fold_ledger(records: list[StepRecord]) -> dict[Place, StepRecord]:
+    """The last entry at a place counts; one that is not finished takes an earlier one back."""
+    ledger: dict[Place, StepRecord] = {}
+    for record in records:
+        if record.status in FINISHED:
+            ledger[record.path, record.call] = record
+        else:
+            ledger.pop((record.path, record.call), None)
+    return ledger
+
+
+class RunJournal:
+    """One run's ledger for as long as its lease holds.
+
+    Args:
+        ledger: What the run had finished when it was claimed.
+        on_delta: Takes pieces of model answers: run, path, text.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        writer: LogWriter,
+        *,
+        ledger: Ledger,
+        on_delta: Callable[[RunId, str, str], None],
+    ) -> None:
+        self._lease = lease
+        self._writer = writer
+        self._ledger = ledger
+        self._on_delta = on_delta
+
+    def finished(self, path: str, *, call: str | None = None) -> StepRecord | None:
+        """See `Journal`."""
+        return self._ledger.get((path, call))
+
+    def append(self, *records: StepRecord) -> None:
+        """See `Journal`."""
+        self._writer.append(self._lease, *(step_entry(record) for record in records))
+
+    async def durable(self) -> None:
+        """See `Journal`. An entry that only says that a step began is waited for by nobody."""
+        await self._writer.settle(self._lease)
+
+    def delta(self, record_path: str, text: str) -> None:
+        """See `Journal`."""
+        self._on_delta(self._lease.run, record_path, text)

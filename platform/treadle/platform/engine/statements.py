@@ -1,0 +1,188 @@
+"""The statements that write runs. Every array has one element per run."""
+
+COMMIT = """
+WITH w AS (
+    UPDATE runs r SET
+        epoch = u.epoch_after,
+        seq = u.seq_after,
+        status = u.status,
+        worker = CASE WHEN u.status = 'running' THEN r.worker END,
+        crashes = CASE WHEN u.is_progress THEN 0 ELSE r.crashes END,
+        wake_at = u.wake_at,
+        rung_at = CASE WHEN u.status = 'queued' THEN now() ELSE r.rung_at END,
+        outputs = coalesce(u.outputs::json, r.outputs),
+        error = coalesce(u.error::json, r.error),
+        started_at = coalesce(r.started_at, now()),
+        finished_at = CASE WHEN u.status IN ('succeeded', 'failed', 'cancelled') THEN now() END
+    FROM unnest(
+        %s::uuid[], %s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %s::text[],
+        %s::bool[], %s::timestamptz[], %s::text[], %s::text[], %s::text[]
+    ) AS u (
+        id, epoch, epoch_after, seq, seq_after, expected, status,
+        is_progress, wake_at, outputs, error, entries
+    )
+    WHERE r.id = u.id AND r.epoch = u.epoch AND r.seq = u.seq AND r.status = u.expected
+    RETURNING r.id, r.workspace_id, u.seq, u.entries
+), l AS (
+    INSERT INTO log (run_id, seq, workspace_id, entry)
+    SELECT w.id, w.seq + e.number, w.workspace_id, e.entry
+    FROM w, json_array_elements(w.entries::json) WITH ORDINALITY AS e (entry, number)
+)
+SELECT id, now() AS at FROM w
+"""
+"""One statement for all pending commits of a process. Whoever was fenced is missing from the
+answer, and as the log's rows come from what was updated, nothing of theirs is written."""
+
+CARRIED_OUT = """
+SELECT r.id, now() AS at FROM runs r JOIN unnest(%s::uuid[], %s::int[], %s::int[])
+    AS u (id, epoch, seq) ON r.id = u.id AND r.epoch = u.epoch AND r.seq = u.seq
+"""
+"""After a commit of unknown outcome: whose epoch and seq are those that it would have left."""
+
+PUT_VALUES = """
+INSERT INTO run_values (run_id, workspace_id, ref, content)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[])
+ON CONFLICT DO NOTHING
+"""
+
+TAKE = """
+WITH due AS (
+    SELECT id FROM runs
+    WHERE id = ANY(%s::uuid[]) AND status = 'queued' AND (wake_at IS NULL OR wake_at <= now())
+    ORDER BY id FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE runs r SET
+        status = 'running',
+        worker = %s::text,
+        epoch = r.epoch + 1,
+        seq = r.seq + 1,
+        wake_at = NULL,
+        started_at = coalesce(r.started_at, now())
+    FROM due WHERE r.id = due.id AND NOT r.is_pure
+    RETURNING r.*
+), l AS (
+    INSERT INTO log (run_id, seq, workspace_id, entry)
+    SELECT id, seq, workspace_id,
+        json_build_object('t', CASE seq WHEN 2 THEN 'run.started' ELSE 'run.resumed' END)
+    FROM claimed
+), taken AS (
+    SELECT * FROM claimed
+    UNION ALL
+    SELECT r.* FROM runs r JOIN due ON r.id = due.id WHERE r.is_pure
+)
+SELECT id, workspace_id, root_id, template, version, sha256, trigger, owner, settings, connections,
+    is_pure, epoch, seq, inputs, coalesce(started_at, now()) AS started_at, now() AS at
+FROM taken
+"""
+"""Claim runs that are queued. A run of pure nodes is only read: the commit that finishes it also
+claims it, so that it costs one commit."""
+
+LEDGERS = "SELECT run_id, entry FROM log WHERE run_id = ANY(%s::uuid[]) ORDER BY run_id, seq"
+
+VALUES = "SELECT ref, content FROM run_values WHERE run_id = ANY(%s::uuid[]) AND ref = ANY(%s)"
+
+TEXT = "SELECT text FROM template_texts WHERE workspace_id = %s AND sha256 = %s"
+
+QUEUED = """
+SELECT id FROM runs WHERE status = 'queued' AND (wake_at IS NULL OR wake_at <= now())
+ORDER BY priority DESC, id LIMIT %s
+"""
+
+ACCEPT = """
+WITH r AS (
+    INSERT INTO runs (
+        id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
+        settings, connections, is_pure, wake_at, inputs, created_by, status, seq
+    )
+    SELECT u.*, 'queued', 1 FROM unnest(
+        %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[],
+        %s::bytea[], %s::text[], %s::text[], %s::json[], %s::json[], %s::bool[],
+        %s::timestamptz[], %s::json[], %s::uuid[]
+    ) AS u
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, workspace_id
+), l AS (
+    INSERT INTO log (run_id, seq, workspace_id, entry)
+    SELECT id, 1, workspace_id, '{"t":"run.queued"}' FROM r
+)
+SELECT id, now() AS at FROM r
+"""
+"""Accept runs. The id is the caller's, so that a second try after an unknown outcome adds none."""
+
+ACCEPTED = "SELECT id, created_at AS at FROM runs WHERE id = ANY(%s::uuid[])"
+
+_ABANDON = """
+WITH gone AS (
+    SELECT id FROM runs WHERE status = 'running' AND {whose} ORDER BY id LIMIT 500
+    FOR UPDATE SKIP LOCKED
+), u AS (
+    UPDATE runs r SET
+        epoch = r.epoch + 1,
+        crashes = r.crashes + 1,
+        worker = NULL,
+        rung_at = now(),
+        status = CASE WHEN r.crashes + 1 < %(most)s THEN 'queued' ELSE 'failed' END,
+        seq = CASE WHEN r.crashes + 1 < %(most)s THEN r.seq ELSE r.seq + 1 END,
+        error = CASE WHEN r.crashes + 1 < %(most)s THEN r.error
+            ELSE %(error)s::json END,
+        finished_at = CASE WHEN r.crashes + 1 >= %(most)s THEN now() END
+    FROM gone WHERE r.id = gone.id
+    RETURNING r.id, r.workspace_id, r.seq, r.status
+), l AS (
+    INSERT INTO log (run_id, seq, workspace_id, entry)
+    SELECT id, seq, workspace_id, %(entry)s::json FROM u WHERE status = 'failed'
+)
+SELECT id, status FROM u
+"""
+
+ABANDON_DEAD = _ABANDON.format(
+    whose="""NOT EXISTS (
+        SELECT FROM workers w WHERE w.name = runs.worker
+        AND w.beat_at > now() - make_interval(secs => %(dead_after)s)
+    )"""
+)
+"""Take the runs of workers that no longer beat, and quarantine what killed its worker too often."""
+
+ABANDON_LOST = _ABANDON.format(
+    whose="""worker = %(worker)s AND id <> ALL(%(active)s::uuid[]) AND EXISTS (
+        SELECT FROM workers w WHERE w.name = %(worker)s AND w.incarnation = %(incarnation)s
+    )"""
+)
+"""Take back runs that say they are this worker's and are not running in it."""
+
+WAKE = """
+WITH due AS (
+    SELECT id FROM runs WHERE status = 'waiting' AND wake_at <= now()
+    ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
+)
+UPDATE runs r SET status = 'queued', rung_at = now() FROM due WHERE r.id = due.id RETURNING r.id
+"""
+
+RING_AGAIN = """
+WITH due AS (
+    SELECT id FROM runs
+    WHERE status = 'queued' AND (wake_at IS NULL OR wake_at <= now())
+        AND (rung_at < now() - make_interval(secs => %s) OR rung_at < wake_at)
+    ORDER BY priority DESC, id LIMIT 1000 FOR UPDATE SKIP LOCKED
+)
+UPDATE runs r SET rung_at = now() FROM due WHERE r.id = due.id RETURNING r.id
+"""
+"""Runs that nobody claimed: their bell was lost, or their time has come."""
+
+REGISTER = """
+INSERT INTO workers (name, incarnation, concurrency) VALUES (%s, %s, %s)
+ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, beat_at = now(),
+    started_at = now(), concurrency = excluded.concurrency
+"""
+
+BEAT = """
+UPDATE workers SET beat_at = now() WHERE name = %s AND incarnation = %s RETURNING name
+"""
+
+LOST = """
+SELECT u.id FROM unnest(%s::uuid[], %s::int[]) AS u (id, epoch)
+LEFT JOIN runs r ON r.id = u.id WHERE r.id IS NULL OR r.epoch > u.epoch
+"""
+"""Which of these runs belong to somebody else by now, or were cancelled."""
+
+UNREGISTER = "DELETE FROM workers WHERE name = %s AND incarnation = %s"

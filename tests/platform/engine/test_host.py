@@ -1,0 +1,147 @@
+"""A worker's host: claims, resumes, hands over, cancels; bells may be lost, doubled or late."""
+
+import asyncio
+import json
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.platform.engine.conftest import Engine, Script, step
+from treadle.platform.engine.entries import step_entry
+from treadle.platform.engine.hints import CANCELS
+from treadle.platform.engine.host import RunHost
+from treadle.platform.engine.ids import RunId
+
+pytestmark = pytest.mark.slow
+
+
+async def test_a_rung_run_is_carried_out(engine: Engine) -> None:
+    run, script = await engine.accept(), Script()
+    host = engine.host(script, sweep_s=60)
+    await host.start()
+    host.ring([run])
+    await engine.until(run, "succeeded")
+    assert script.began == {"a": 1, "b": 1}
+    assert await engine.row(run, "outputs, error, worker") == ({"done": ["a", "b"]}, None, None)
+
+
+async def test_a_doubled_bell_changes_nothing(engine: Engine) -> None:
+    run, script = await engine.accept(), Script()
+    hosts = [engine.host(script, name=name, sweep_s=60) for name in ("w1", "w2")]
+    for host in hosts:
+        await host.start()
+    for _ in range(3):
+        for host in hosts:
+            host.ring([run, run])
+    await engine.until(run, "succeeded")
+    for host in hosts:
+        host.ring([run])
+    await asyncio.sleep(0.1)
+    assert script.began == {"a": 1, "b": 1}
+    assert (await engine.row(run))[1:3] == (1, 5)
+
+
+async def test_a_run_whose_bell_was_lost_is_found(engine: Engine) -> None:
+    run, script = await engine.accept(), Script()
+    await engine.host(script).start()
+    await engine.until(run, "succeeded")
+    assert engine.bell.rung == [run]
+
+
+async def test_a_new_process_of_the_same_name_takes_back_what_it_left(engine: Engine) -> None:
+    run = await engine.accept()
+    (claimed,) = await engine.claim(run)
+    lease, writer = claimed.lease(), engine.writer().writer
+    writer.append(lease, step_entry(step("a", {"n": 1})))
+    await writer.settle(lease)
+    script = Script()
+    await engine.host(script, sweep_s=60).start()
+    await engine.until(run, "succeeded")
+    assert script.began == {"b": 1}
+    assert [kind for _, kind, _ in await engine.log(run)] == [
+        "run.queued", "run.started", "step.succeeded", "run.resumed", "step.succeeded",
+        "run.succeeded",
+    ]  # fmt: skip
+
+
+async def test_the_runs_of_a_dead_worker_go_to_another(engine: Engine) -> None:
+    run = await engine.accept()
+    await engine.claim(run, worker="gone")
+    script = Script()
+    await engine.host(script, name="w2").start()
+    await engine.until(run, "succeeded")
+    assert (await engine.row(run))[3] == 0
+    assert script.began == {"a": 1, "b": 1}
+
+
+async def test_what_kills_its_worker_three_times_is_quarantined(engine: Engine) -> None:
+    run = await engine.accept()
+    await engine.host(Script(), name="w2").start()
+    for _ in range(2):
+        await engine.sql(
+            "UPDATE runs SET status = 'running', worker = 'gone', epoch = epoch + 1,"
+            " crashes = 2 WHERE id = %s",
+            run,
+        )
+    await engine.until(run, "failed")
+    assert await engine.row(run, "error->>'class', error->>'code'") == (
+        "worker_crash", "worker_crash",
+    )  # fmt: skip
+    assert (await engine.log(run))[-1][1] == "run.failed"
+
+
+async def test_a_cancelled_run_stops_at_once(engine: Engine, redis_url: str) -> None:
+    run, script = await engine.accept(), Script(holds=asyncio.Event())
+    host = engine.host(script, sweep_s=60, beat_s=60)
+    await host.start()
+    host.ring([run])
+    await began(script, "b")
+    await engine.sql("UPDATE runs SET status = 'cancelled', epoch = epoch + 1 WHERE id = %s", run)
+    async with Redis.from_url(redis_url) as redis:
+        while not host.active or await redis.publish(CANCELS, json.dumps([str(run)])) == 0:
+            await asyncio.sleep(0.01)
+    assert script.holds is not None
+    script.holds.set()
+    await gone(host, run)
+    assert (await engine.row(run))[0] == "cancelled"
+
+
+async def test_a_draining_worker_hands_over_what_it_did_not_finish(engine: Engine) -> None:
+    run, script = await engine.accept(), Script(steps=("a", "b", "c"))
+    script.holds = asyncio.Event()
+    host = engine.host(script)
+    await host.start()
+    host.ring([run])
+    await began(script, "c")
+    asyncio.get_running_loop().call_later(0.1, script.holds.set)
+    await host.drain()
+    assert (await engine.row(run))[0] == "succeeded"
+    assert await engine.sql("SELECT name FROM workers") == []
+
+
+async def test_a_replaced_worker_stops(engine: Engine) -> None:
+    run, script = await engine.accept(), Script(holds=asyncio.Event())
+    old = engine.host(script, sweep_s=60)
+    await old.start()
+    old.ring([run])
+    await began(script, "b")
+    young = Script()
+    await engine.host(young, sweep_s=60).start()
+    await engine.until(run, "succeeded")
+    assert young.began == {"b": 1}
+    assert script.holds is not None
+    script.holds.set()
+    await gone(old, run)
+    assert len(await engine.log(run)) == 6
+
+
+async def began(script: Script, path: str) -> None:
+    async with asyncio.timeout(10):
+        while path not in script.began:
+            await asyncio.sleep(0.01)
+
+
+async def gone(host: RunHost, run: RunId) -> None:
+    async with asyncio.timeout(10):
+        while run in host.active:
+            await asyncio.sleep(0.01)
