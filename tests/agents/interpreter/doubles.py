@@ -45,6 +45,7 @@ class MemoryJournal:
         self.moments = 0
         self.waits = 0
         self._crash_at = crash_at
+        self._news = asyncio.Event()
         last = {(entry.path, entry.call): entry for entry in committed}
         self._finished = {key: entry for key, entry in last.items() if entry.status in FINISHED}
 
@@ -54,6 +55,7 @@ class MemoryJournal:
     def append(self, *records: StepRecord) -> None:
         self._pass_moment()
         self.pending.extend(records)
+        self._news.set()
 
     async def durable(self) -> None:
         self.waits += 1
@@ -63,6 +65,13 @@ class MemoryJournal:
 
     def delta(self, record_path: str, text: str) -> None:
         self.deltas.append((record_path, text))
+
+    async def reached(self, path: str, status: str) -> None:
+        """Return once a step has this status."""
+        async with asyncio.timeout(5):
+            while self.statuses().get(path) != status:
+                self._news.clear()
+                await self._news.wait()
 
     def commit(self) -> None:
         """What the engine does with the outcome, and with everything before an effect."""

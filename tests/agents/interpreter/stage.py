@@ -39,7 +39,8 @@ def compiled(nodes: str, world: World, *, rest: str = "") -> Graph:
     text = head + indent(dedent(nodes), "  ") + "\n" + dedent(rest)
     findings = Findings(load(text))
     template = parse(findings)
-    assert template is not None, findings.issues
+    assert template is not None
+    assert not findings.issues
     return compile_graph(template, world.tools())
 
 

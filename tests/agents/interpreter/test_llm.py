@@ -9,7 +9,10 @@ from treadle.integrations.errors import ErrorClass, ToolError
 
 KEYWORDS = """
 schemas:
-  keyword_list: {type: object, required: [words], properties: {words: {type: array, items: {$ref: '#/schemas/word'}}}}
+  keyword_list:
+    type: object
+    required: [words]
+    properties: {words: {type: array, items: {$ref: '#/schemas/word'}}}
   word: {type: string}
 """
 
@@ -17,7 +20,12 @@ schemas:
 def asking(world: World, *, more: str = "") -> Graph:
     """One node that asks for a list of words."""
     return compiled(
-        f"ask: {{use: llm, with: {{prompt: 'Words?', schema: {{$ref: '#/schemas/keyword_list'}}}}{more}}}",
+        f"""
+        ask:
+          use: llm
+          with: {{prompt: Words?, schema: {{$ref: '#/schemas/keyword_list'}}}}
+          {more}
+        """,
         world,
         rest="""outputs: {words: "${{ ask.words }}"}""" + KEYWORDS,
     )
@@ -38,7 +46,10 @@ async def test_text_is_the_output_and_reasoning_stays_apart(stage: Stage) -> Non
         stage.world,
         rest="""
         defaults: {model: big}
-        outputs: {text: "${{ ask }}", why: "${{ nodes.ask.reasoning }}", used: "${{ nodes.ask.usage.output_tokens }}"}
+        outputs:
+          text: ${{ ask }}
+          why: ${{ nodes.ask.reasoning }}
+          used: ${{ nodes.ask.usage.output_tokens }}
         """,
     )
     stage.inputs = {"name": "Ada"}
@@ -85,7 +96,7 @@ async def test_two_repairs_at_most(stage: Stage) -> None:
 
 async def test_another_attempt_after_wrong_answers_is_a_new_conversation(stage: Stage) -> None:
     stage.models = ScriptedModels("a", "b", "c", '{"words": ["crm"]}')
-    graph = asking(stage.world, more=", retry: {attempts: 2, on: [invalid_output]}")
+    graph = asking(stage.world, more="retry: {attempts: 2, on: [invalid_output]}")
     assert await stage.outputs(graph) == {"words": ["crm"]}
     assert [entry.call for entry in calls(stage)] == ["model.0", "model.1", "model.2", "model.3"]
     assert len(stage.models.requests[-1].messages) == 1
@@ -93,7 +104,7 @@ async def test_another_attempt_after_wrong_answers_is_a_new_conversation(stage: 
 
 async def test_a_retry_goes_on_where_the_conversation_broke(stage: Stage) -> None:
     stage.models = ScriptedModels("no json", upstream_error(), '{"words": ["crm"]}')
-    graph = asking(stage.world, more=", retry: {attempts: 2}")
+    graph = asking(stage.world, more="retry: {attempts: 2}")
     assert await stage.outputs(graph) == {"words": ["crm"]}
     assert [entry.call for entry in calls(stage)] == ["model.0", "model.1"]
     record = stage.journal.last("ask")
@@ -131,7 +142,7 @@ async def test_without_an_endpoint_on_error_applies(stage: Stage) -> None:
         code="no_model_endpoint",
     )
     stage.models = ScriptedModels(missing)
-    graph = asking(stage.world, more=', on_error: {value: {words: ["${{ error.code }}"]}}')
+    graph = asking(stage.world, more='on_error: {value: {words: ["${{ error.code }}"]}}')
     assert await stage.outputs(graph) == {"words": ["no_model_endpoint"]}
     assert stage.journal.last("ask").status == "recovered"
 

@@ -97,6 +97,6 @@ class _Compiler:
 
     def _cases(self, node: SwitchNode, path: str) -> tuple[Body, ...]:
         return tuple(
-            self.body(case.nodes, f"{path}.cases.{index}.nodes")
+            self.body(case.nodes, f"{path}.cases[{index}].nodes")
             for index, case in enumerate(node.cases)
         )

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from typing_extensions import override
 
 from treadle.agents.errors import Blocked, StepFailed
@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 MOST_AT_ONCE = 256
 
 
+def _read_policy(raw: object) -> object:
+    return "null" if raw is None else raw  # YAML reads a bare `null` as no value
+
+
+ItemPolicy = Annotated[
+    Literal["fail", "skip", "null"],
+    BeforeValidator(_read_policy),
+    WithJsonSchema({"enum": ["fail", "skip", "null", None]}),
+]
+
+
 class MapNode(ContainerBase):
     """Output: the list of each item's `output`, in the order of `over`.
 
@@ -40,7 +51,7 @@ class MapNode(ContainerBase):
     over: Annotated[Value, Fits(list[Any])]
     item_name: str = Field(default="item", alias="as", pattern=ID_PATTERN)
     concurrency: int = Field(default=8, ge=1, le=MOST_AT_ONCE)
-    on_item_error: Literal["fail", "skip", "null"] = "fail"
+    on_item_error: ItemPolicy = "fail"
     tolerate: Share | None = None
     nodes: dict[str, Node] = Field(default_factory=dict[str, "Node"])
     output: AnyValue

@@ -50,9 +50,9 @@ class SwitchWork(ContainerWork):
     @override
     async def perform(self, turn: Turn) -> JsonValue:
         for index, (case, body) in enumerate(zip(self.node.cases, self.inside, strict=True)):
-            if case.when is not None and not turn.evaluate(case.when, f"cases.{index}.when"):
+            if case.when is not None and not turn.evaluate(case.when, f"cases[{index}].when"):
                 continue
             frame = turn.frame_inside(names={})
             await turn.run_inside(body, frame)
-            return turn.evaluate(case.output, f"cases.{index}.output", frame)
+            return turn.evaluate(case.output, f"cases[{index}].output", frame)
         return None
