@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_EVERYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound
+
 
 class Settings(BaseSettings):
     """Read once at start from `TREADLE_…`; a bad value stops the start."""
@@ -53,3 +55,9 @@ class Settings(BaseSettings):
         default=None,
         description="Key that encrypts stored secrets; absent: made and kept under HOME.",
     )
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches an API that has these settings."""
+        host = "127.0.0.1" if self.host in _EVERYWHERE else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"

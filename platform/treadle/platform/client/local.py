@@ -7,8 +7,6 @@ from treadle.platform.embedded.home import Home
 from treadle.platform.settings import Settings
 from treadle.platform.supervisor.record import read_record
 
-_EVERYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound
-
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -26,15 +24,9 @@ def local_endpoint(settings: Settings) -> Endpoint:
     home = Home.at(settings.home)
     given = settings.api_key
     return Endpoint(
-        url=settings.api_url or _running(home) or listen_url(settings),
+        url=settings.api_url or _running(home) or settings.url,
         key=given.get_secret_value() if given is not None else _kept_key(home.admin_key),
     )
-
-
-def listen_url(settings: Settings) -> str:
-    """Return the URL under which this machine reaches an API that has these settings."""
-    host = "127.0.0.1" if settings.host in _EVERYWHERE else settings.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _running(home: Home) -> str | None:

@@ -1,0 +1,27 @@
+"""The API process: uvicorn on the application. `python -m treadle.platform.supervisor.api`."""
+
+import uvicorn
+
+from treadle.platform.app import create_app
+from treadle.platform.log import configure_logging
+from treadle.platform.settings import Settings
+
+_STREAMS_END_S = 5  # event streams stay open for hours; their readers come back by themselves
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    configure_logging()
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,  # the application logs each request itself
+        server_header=False,
+        timeout_graceful_shutdown=_STREAMS_END_S,
+    )
+
+
+if __name__ == "__main__":
+    serve(Settings())

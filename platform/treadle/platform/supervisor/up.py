@@ -1,0 +1,192 @@
+"""`treadle up`: what is started in what order, what is said, and how it ends."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+
+from treadle.platform.embedded.home import Home
+from treadle.platform.embedded.postgres import Postgres, prepare_postgres
+from treadle.platform.embedded.program import Program
+from treadle.platform.embedded.sockets import is_free
+from treadle.platform.embedded.valkey import prepare_valkey
+from treadle.platform.settings import Settings
+from treadle.platform.supervisor.console import Console
+from treadle.platform.supervisor.errors import PortTaken
+from treadle.platform.supervisor.fleet import Fleet
+from treadle.platform.supervisor.leftovers import MARK, end_leftovers
+from treadle.platform.supervisor.lock import held_home
+from treadle.platform.supervisor.programs import api_program, scheduler_program, worker_program
+from treadle.platform.supervisor.record import Record, write_record
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Where the databases are, and the programs that are needed for that."""
+
+    database_url: str
+    redis_url: str
+    programs: tuple[Program, ...]
+    notes: tuple[str, ...] = ()
+
+
+def up(settings: Settings, console: Console) -> None:
+    """Run everything until SIGINT or SIGTERM.
+
+    Raises:
+        SupervisorError: It does not start: HOME is taken or unfit, or the port is.
+        EmbeddedError: PostgreSQL or Valkey cannot run here.
+    """
+    home = Home.at(settings.home)
+    with held_home(home):
+        left = end_leftovers(home)
+        if left:
+            console.say(f"{left} process(es) of a supervisor that was killed have been ended")
+        if not is_free(settings.port, settings.host):
+            raise PortTaken(settings.host, settings.port)
+        asyncio.run(_supervise(settings, home, console))
+
+
+async def _supervise(settings: Settings, home: Home, console: Console) -> None:
+    started = time.monotonic()
+    stop = _Stop(console)
+    databases = await asyncio.to_thread(_prepare, settings, home)
+    for note in databases.notes:
+        console.say(note)
+    fleet = Fleet(env=_environment(settings, home, databases), console=console)
+    try:
+        await stop.unless_before(_bring(fleet, settings, home, databases))
+        if not stop.is_asked:
+            _greet(settings, home, console, seconds=time.monotonic() - started)
+        await stop.first.wait()
+    finally:
+        await _end(fleet, stop, console)
+
+
+class _Stop:
+    """The wish to stop, from the terminal or the system; a second one is impatience."""
+
+    def __init__(self, console: Console) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+        self._console = console
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._ask)
+
+    @property
+    def is_asked(self) -> bool:
+        return self.first.is_set()
+
+    async def unless_before(self, work: Coroutine[None, None, None]) -> None:
+        """Do the work, or leave it when the wish comes first."""
+        working = asyncio.ensure_future(work)
+        asking = asyncio.ensure_future(self.first.wait())
+        await asyncio.wait([working, asking], return_when=asyncio.FIRST_COMPLETED)
+        asking.cancel()
+        if working.done():
+            working.result()
+        working.cancel()
+
+    def _ask(self) -> None:
+        if self.is_asked:
+            self.second.set()
+        else:
+            self._console.say("stopping")
+            self.first.set()
+
+
+def _prepare(settings: Settings, home: Home) -> Databases:
+    programs: list[Program] = []
+    notes: list[str] = []
+    database_url, redis_url = settings.database_url, settings.redis_url
+    if database_url is None:
+        postgres = prepare_postgres(home)
+        notes.extend(_opened(postgres))
+        programs.append(postgres.program())
+        database_url = postgres.url
+    if redis_url is None:
+        valkey = prepare_valkey(home)
+        programs.append(valkey.program())
+        redis_url = valkey.url
+    return Databases(database_url, redis_url, tuple(programs), tuple(notes))
+
+
+def _opened(postgres: Postgres) -> list[str]:
+    if postgres.account is None:
+        return []
+    return [
+        f"PostgreSQL does not run as root: the user {postgres.account.name!r} may now pass"
+        f" {str(folder)!r} (an access control list entry; nobody else gains anything)"
+        for folder in postgres.opened
+    ]
+
+
+async def _bring(fleet: Fleet, settings: Settings, home: Home, databases: Databases) -> None:
+    await fleet.bring(*databases.programs)
+    write_record(
+        home,
+        Record(
+            pid=os.getpid(),
+            api_url=settings.url,
+            database_url=databases.database_url,
+            redis_url=databases.redis_url,
+        ),
+    )
+    # The API brings the tables; the others read them.
+    await fleet.bring(api_program(settings))
+    await fleet.bring(
+        worker_program(databases.database_url, name=_worker_name(settings)),
+        scheduler_program(),
+    )
+
+
+async def _end(fleet: Fleet, stop: _Stop, console: Console) -> None:
+    ending = asyncio.ensure_future(fleet.end())
+    impatient = asyncio.ensure_future(stop.second.wait())
+    await asyncio.wait([ending, impatient], return_when=asyncio.FIRST_COMPLETED)
+    impatient.cancel()
+    if not ending.done():
+        console.say("killing what has not stopped yet")
+        await fleet.kill()
+    await ending
+    console.say("stopped")
+
+
+def _worker_name(settings: Settings) -> str:
+    # With a database of its own the home has all its workers; else other machines have some, too.
+    where = "local" if settings.database_url is None else socket.gethostname()
+    return f"{where}-1"
+
+
+def _environment(settings: Settings, home: Home, databases: Databases) -> dict[str, str]:
+    """Return what children see: our environment, passed on unread, and what was found out here."""
+    return {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "TREADLE_HOME": str(home.root),
+        "TREADLE_HOST": settings.host,
+        "TREADLE_PORT": str(settings.port),
+        "TREADLE_DATABASE_URL": databases.database_url,
+        "TREADLE_REDIS_URL": databases.redis_url,
+        MARK: str(home.root),
+    }
+
+
+def _greet(settings: Settings, home: Home, console: Console, *, seconds: float) -> None:
+    url = settings.url
+    console.say(f"ready at {url} after {seconds:.1f} s; Ctrl-C stops everything")
+    console.say(f"admin key: {home.admin_key}")
+    console.say(f"API: {url}/docs")
+    if settings.model_url is None:
+        console.say(
+            "model: none yet; TREADLE_MODEL_URL=https://…/v1 (and TREADLE_MODEL_API_KEY,"
+            " TREADLE_MODEL_NAME) names an OpenAI-compatible one"
+        )
+    else:
+        console.say(f"model: {settings.model_name or 'default'} at {settings.model_url}")
