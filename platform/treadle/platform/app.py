@@ -8,6 +8,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
+from treadle.platform.agents import routes as agents
 from treadle.platform.artifacts import routes as artifacts
 from treadle.platform.auth import routes as auth
 from treadle.platform.auth.callers import KeyRing
@@ -24,11 +25,15 @@ from treadle.platform.openapi import install_openapi
 from treadle.platform.problems import install_problems
 from treadle.platform.services import Services
 from treadle.platform.settings import Settings
+from treadle.platform.templates import routes as templates
+from treadle.platform.templates.library import TemplateLibrary
 from treadle.platform.workspaces.service import bootstrap
 
 ROUTERS = (
     health.router,
     auth.router,
+    templates.router,
+    agents.router,
     connections.router,
     files.router,
     artifacts.router,
@@ -81,6 +86,7 @@ def wire(settings: Settings) -> Services:
         database=database,
         keys=KeyRing(database, secret),
         vault=Vault(secret),
+        templates=TemplateLibrary(),
     )
 
 

@@ -12,17 +12,23 @@ PlatformError              `status` and a `code` that never changes
 └── DatabaseUnfit          (db/errors.py) too old, or its user may not do what is needed
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import ClassVar
 
 from treadle.agents.errors import Issue
 
 
 class PlatformError(Exception):
-    """Base of all expected errors; anything else is a bug and answers 500."""
+    """Base of all expected errors; anything else is a bug and answers 500.
+
+    `members` stand in the problem details beside the usual ones, for programs to read.
+    """
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     code: str = "internal"
+    members: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 
+from treadle.platform.problems import IssueView
 from treadle.platform.routing import ApiRoute
 
 _PROBLEM: dict[str, Any] = {  # Any: a JSON document
@@ -19,19 +20,7 @@ _PROBLEM: dict[str, Any] = {  # Any: a JSON document
         "code": {"type": "string"},
         "detail": {"type": "string"},
         "request_id": {"type": ["string", "null"]},
-        "issues": {"type": "array", "items": {"$ref": "#/components/schemas/Issue"}},
-    },
-}
-_ISSUE: dict[str, Any] = {  # Any: a JSON document
-    "type": "object",
-    "required": ["severity", "path", "line", "column", "message", "hint"],
-    "properties": {
-        "severity": {"enum": ["error", "warning"]},
-        "path": {"type": "string"},
-        "line": {"type": ["integer", "null"]},
-        "column": {"type": ["integer", "null"]},
-        "message": {"type": "string"},
-        "hint": {"type": ["string", "null"]},
+        "issues": {"type": "array", "items": {"$ref": "#/components/schemas/IssueView"}},
     },
 }
 _ERROR_ANSWER: dict[str, Any] = {  # Any: a JSON document
@@ -66,7 +55,8 @@ def _document(app: FastAPI) -> dict[str, Any]:  # Any: a JSON document
     schemas = components.setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    schemas["Problem"], schemas["Issue"] = _PROBLEM, _ISSUE
+    schemas["Problem"] = _PROBLEM
+    schemas["IssueView"] = IssueView.model_json_schema()
     components["securitySchemes"] = {
         "key": {"type": "http", "scheme": "bearer", "description": "An API key, `trd_…`."}
     }

@@ -4,13 +4,14 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal, Self
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -30,6 +31,22 @@ _HTTP_CODES = {
 log = get_log(__name__)
 
 
+class IssueView(BaseModel):
+    """One finding about a template, its inputs or a request."""
+
+    severity: Literal["error", "warning"]
+    path: str
+    line: int | None
+    column: int | None
+    message: str
+    hint: str | None
+
+    @classmethod
+    def of(cls, issue: Issue) -> Self:
+        """Show an issue."""
+        return cls.model_validate(asdict(issue))
+
+
 def problem(
     status: HTTPStatus,
     *,
@@ -37,6 +54,7 @@ def problem(
     detail: str,
     issues: Sequence[Issue] | None = None,
     headers: Mapping[str, str] | None = None,
+    members: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Make an answer. `detail` is for people and may change, `code` is for programs and may not."""
     body: dict[str, object] = {
@@ -49,6 +67,7 @@ def problem(
     }
     if issues is not None:
         body["issues"] = [asdict(issue) for issue in issues]
+    body |= members or {}
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
@@ -84,7 +103,12 @@ async def _platform_error(_: Request, error: Exception) -> JSONResponse:
         headers |= _RETRY_AFTER
     issues = error.issues if isinstance(error, Unprocessable) else None
     return problem(
-        error.status, code=error.code, detail=error.message, issues=issues, headers=headers
+        error.status,
+        code=error.code,
+        detail=error.message,
+        issues=issues,
+        headers=headers,
+        members=error.members,
     )
 
 

@@ -6,6 +6,7 @@ from treadle.platform.auth.callers import KeyRing
 from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
 from treadle.platform.settings import Settings
+from treadle.platform.templates.library import TemplateLibrary
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +17,4 @@ class Services:
     database: Database
     keys: KeyRing
     vault: Vault
+    templates: TemplateLibrary
