@@ -1,6 +1,7 @@
 """One template on a stage: compiled once, run any number of times over one ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from textwrap import dedent, indent
@@ -19,6 +20,7 @@ from treadle.agents.language.loading import load
 from treadle.agents.language.parser import parse
 from treadle.agents.ports import Outcome, Ports, RunFacts, Succeeded
 from treadle.agents.values import JsonValue
+from treadle.integrations.registry import AnyTool
 
 FACTS = RunFacts(
     id="run_1",
@@ -33,7 +35,7 @@ FACTS = RunFacts(
 )
 
 
-def compiled(nodes: str, world: World, *, rest: str = "") -> Graph:
+def compiled(nodes: str, world: World, *, rest: str = "", tools: Sequence[AnyTool] = ()) -> Graph:
     """A template of these nodes; `rest` is what else stands at its top level."""
     head = "treadle: 1\nname: probe\nversion: 1.0.0\nnodes:\n"
     text = head + indent(dedent(nodes), "  ") + "\n" + dedent(rest)
@@ -41,7 +43,8 @@ def compiled(nodes: str, world: World, *, rest: str = "") -> Graph:
     template = parse(findings)
     assert template is not None
     assert not findings.issues
-    return compile_graph(template, world.tools())
+    more = {tool.name: tool for tool in tools}
+    return compile_graph(template, world.tools() | more)
 
 
 @dataclass
@@ -56,6 +59,7 @@ class Stage:
     inputs: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     connections: Mapping[str, bool] = field(default_factory=dict[str, bool])
     model: str | None = None
+    processes: Executor | None = None
 
     async def run(self, graph: Graph) -> Outcome:
         """Run to an outcome, as the engine does; the outcome commits what is pending."""
@@ -64,6 +68,7 @@ class Stage:
             tools=PlainTools(self.models),
             models=self.models,
             clock=self.clock,
+            processes=self.processes,
         )
         outcome = await execute(
             graph,

@@ -173,3 +173,63 @@ async def test_a_step_knows_when_it_began_and_ended(stage: Stage) -> None:
     record = stage.journal.last("a")
     assert record.started_at == record.finished_at == stage.clock.now()
     assert record.attempt == 1
+
+
+async def test_containers_nest_four_deep(stage: Stage) -> None:
+    graph = compiled(
+        """
+        rows:
+          use: map
+          over: [[1, 2], [3]]
+          as: row
+          nodes:
+            again:
+              use: loop
+              max: 2
+              nodes:
+                cells:
+                  use: map
+                  over: ${{ row }}
+                  as: cell
+                  nodes:
+                    pick:
+                      use: switch
+                      cases:
+                        - when: cell > 1
+                          nodes: {hit: {use: probe.send, with: {name: "n${{ cell }}"}}}
+                          output: ${{ hit.name }}
+                        - else: true
+                          output: one
+                  output: ${{ pick }}
+              output: ${{ cells }}
+          output: ${{ again }}
+        """,
+        stage.world,
+        rest='outputs: {rows: "${{ rows }}"}',
+    )
+    assert await stage.outputs(graph) == {"rows": [["one", "n2"], ["n3"]]}
+    record = stage.journal.last("rows[0].again[1].cells[1].pick.hit")
+    assert record.node == "rows.again.cells.pick.hit"
+    assert record.item == (0, 1)
+    assert stage.world.effects("n3") == 2
+
+
+async def test_a_switch_of_pure_nodes_shares_the_task_of_its_neighbours(stage: Stage) -> None:
+    graph = compiled(
+        """
+        n: {use: set, with: 3}
+        pick:
+          use: switch
+          cases:
+            - when: n > 2
+              nodes: {twice: {use: set, with: "${{ n * 2 }}"}}
+              output: ${{ twice }}
+        after: {use: set, with: "${{ pick + 1 }}"}
+        """,
+        stage.world,
+        rest='outputs: {after: "${{ after }}"}',
+    )
+    assert graph.is_pure
+    assert len(graph.body.units) == 1
+    assert await stage.outputs(graph) == {"after": 7}
+    assert list(stage.journal.statuses()) == ["n", "pick.twice", "pick", "after"]

@@ -42,10 +42,7 @@ step = as_task(step_body)
 
 
 async def run_body(body: Body, frame: Frame) -> None:
-    """Run a body's nodes; returns when nothing in it works any more.
-
-    `frame.records` then has what finished, `frame.failure` the first error.
-    """
+    """Run a body's nodes; returns when nothing in it works any more."""
     futures: list[asyncio.Future[None] | None] = []
     for unit in body.units:
         if unit.is_inline:
@@ -56,6 +53,19 @@ async def run_body(body: Body, frame: Frame) -> None:
         upstream = [future for future in waited if future is not None]
         futures.append(step(frame, unit, upstream))
     await asyncio.gather(*(f for f in futures if f is not None), return_exceptions=True)
+
+
+class GraphBodies:
+    """The one way to run what is inside a container."""
+
+    async def run(self, body: Body, frame: Frame) -> None:
+        """See `Bodies`."""
+        await run_body(body, frame)
+
+    def run_pure(self, body: Body, frame: Frame) -> None:
+        """See `Bodies`."""
+        for unit in body.units:
+            _run_inline(frame, unit)
 
 
 def _run_inline(frame: Frame, unit: Unit) -> None:

@@ -17,7 +17,7 @@ from treadle.agents.nodes.llm import LlmNode, LlmWork
 from treadle.agents.nodes.loop import LoopNode, LoopWork
 from treadle.agents.nodes.map import MapNode, MapWork
 from treadle.agents.nodes.set import SetNode, SetWork
-from treadle.agents.nodes.switch import SwitchNode, SwitchWork
+from treadle.agents.nodes.switch import SwitchNode, switch_work
 from treadle.agents.nodes.tool import ToolNode, ToolWork
 from treadle.agents.nodes.union import Node as NodeConfig
 from treadle.agents.nodes.wait import WaitNode
@@ -82,7 +82,7 @@ class _Compiler:
             case LoopNode():
                 return LoopWork(config, self.body(config.nodes, f"{path}.nodes"))
             case SwitchNode():
-                return SwitchWork(config, self._cases(config, path))
+                return switch_work(config, self._cases(config, path))
             case (
                 AgentNode() | ApprovalNode() | WaitNode()
                 | ChildNode() | KnowledgeNode() | ReplyNode()

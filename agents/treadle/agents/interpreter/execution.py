@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from treadle.agents.errors import ExpressionError
-from treadle.agents.interpreter.bodies import run_body
+from treadle.agents.interpreter.bodies import GraphBodies, run_body
 from treadle.agents.ports import Failed, Outcome, Parked, Ports, RunFacts, StepError, Succeeded
 from treadle.agents.steps.dataflow import as_entrypoint
 from treadle.agents.steps.frame import Frame, error_as_json
@@ -59,7 +59,7 @@ async def execute(
     Raises `LeaseLost` and whatever else the journal raises; nothing of the run works then.
     """
     run = Run(
-        facts, inputs=inputs, connections=connections, ports=ports, gate=gate, run_body=run_body
+        facts, inputs=inputs, connections=connections, ports=ports, gate=gate, bodies=GraphBodies()
     )
     outcome = await run_graph(_Execution(graph, run))
     if run.crash is not None:

@@ -49,7 +49,8 @@ async def take(frame: Frame, node: Node, work: EffectWork | ContainerWork) -> No
 
 
 async def _run(turn: Turn, work: EffectWork | ContainerWork) -> JsonValue:
-    turn.journal.append(turn.record(StepStatus.RUNNING))
+    if not turn.node.is_pure:
+        turn.journal.append(turn.record(StepStatus.RUNNING))
     match work:
         case EffectWork():
             return await _attempt_until_done(turn, work)

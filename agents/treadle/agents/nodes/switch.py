@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from treadle.agents.nodes.base import ContainerBase, Listed, Part
 from treadle.agents.nodes.fields import AnyValue, When
-from treadle.agents.steps.graph import Body, ContainerWork
+from treadle.agents.steps.frame import Frame
+from treadle.agents.steps.graph import Body, ContainerWork, PureWork
 from treadle.agents.steps.turn import Turn
 from treadle.agents.values import JsonValue
 
@@ -36,6 +37,23 @@ class SwitchNode(ContainerBase):
 
 
 @dataclass(frozen=True, slots=True)
+class PureSwitchWork(PureWork):
+    """A switch with nothing but pure nodes in it: shares its task with its neighbours."""
+
+    node: SwitchNode
+    inside: tuple[Body, ...]
+
+    @override
+    def evaluate(self, turn: Turn) -> JsonValue:
+        chosen = _chosen(turn, self.node)
+        if chosen is None:
+            return None
+        frame = turn.frame_inside(names={})
+        turn.run_pure_inside(self.inside[chosen], frame)
+        return _output(turn, self.node, chosen, frame)
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchWork(ContainerWork):
     """Runs the body of the first case that holds; `inside` has one per case."""
 
@@ -49,10 +67,29 @@ class SwitchWork(ContainerWork):
 
     @override
     async def perform(self, turn: Turn) -> JsonValue:
-        for index, (case, body) in enumerate(zip(self.node.cases, self.inside, strict=True)):
-            if case.when is not None and not turn.evaluate(case.when, f"cases[{index}].when"):
-                continue
-            frame = turn.frame_inside(names={})
-            await turn.run_inside(body, frame)
-            return turn.evaluate(case.output, f"cases[{index}].output", frame)
-        return None
+        chosen = _chosen(turn, self.node)
+        if chosen is None:
+            return None
+        frame = turn.frame_inside(names={})
+        await turn.run_inside(self.inside[chosen], frame)
+        return _output(turn, self.node, chosen, frame)
+
+
+def switch_work(node: SwitchNode, inside: tuple[Body, ...]) -> PureSwitchWork | SwitchWork:
+    """The work of a switch: pure if all its cases are."""
+    works = (inner.work for body in inside for inner in body.nodes)
+    if all(isinstance(work, PureWork) for work in works):
+        return PureSwitchWork(node, inside)
+    return SwitchWork(node, inside)
+
+
+def _chosen(turn: Turn, node: SwitchNode) -> int | None:
+    """Index of the first case that holds."""
+    for index, case in enumerate(node.cases):
+        if case.when is None or turn.evaluate(case.when, f"cases[{index}].when"):
+            return index
+    return None
+
+
+def _output(turn: Turn, node: SwitchNode, chosen: int, frame: Frame) -> JsonValue:
+    return turn.evaluate(node.cases[chosen].output, f"cases[{chosen}].output", frame)

@@ -1,7 +1,7 @@
 """What one run carries through all its frames."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from treadle.agents.ports import Ports, RunFacts, Wait
 from treadle.agents.steps.gate import Closed, Gate
@@ -12,18 +12,33 @@ if TYPE_CHECKING:
     from treadle.agents.steps.graph import Body
 
 
+class Bodies(Protocol):
+    """Runs what is inside a container; returns when nothing in it works any more.
+
+    `frame.records` then has what finished, `frame.failure` the first error.
+    """
+
+    async def run(self, body: "Body", frame: "Frame") -> None:
+        """Run any body."""
+        ...
+
+    def run_pure(self, body: "Body", frame: "Frame") -> None:
+        """Run a body of pure nodes at once."""
+        ...
+
+
 class Run:
     """The state of one run in this process; what must survive it lies in the journal.
 
     Attributes:
         gate: The engine's: drain, pause, budget and cancel close it.
         names: The scope every frame shares: `inputs`, `connections`, `run`.
-        run_body: Runs what is inside a container; returns when nothing in it works any more.
+        bodies: Runs what is inside a container.
         waits: What the run would be parked on.
         crash: An error that is nobody's step: the run stops here and the engine hears of it.
     """
 
-    __slots__ = ("crash", "facts", "gate", "names", "ports", "run_body", "waits")
+    __slots__ = ("bodies", "crash", "facts", "gate", "names", "ports", "waits")
 
     def __init__(
         self,
@@ -33,12 +48,12 @@ class Run:
         connections: Mapping[str, bool],
         ports: Ports,
         gate: Gate,
-        run_body: "Callable[[Body, Frame], Awaitable[None]]",
+        bodies: Bodies,
     ) -> None:
         self.facts = facts
         self.ports = ports
         self.gate = gate
-        self.run_body = run_body
+        self.bodies = bodies
         self.waits: list[Wait] = []
         self.crash: Exception | None = None
         self.names: dict[str, JsonValue] = {

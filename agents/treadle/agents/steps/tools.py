@@ -1,6 +1,7 @@
 """Calling one tool: validated arguments, an open context, the right place to run."""
 
 import asyncio
+from concurrent.futures import BrokenExecutor, Executor
 from typing import Any
 
 import structlog
@@ -8,7 +9,7 @@ import structlog
 from treadle.agents.errors import StepFailed, StepWaits
 from treadle.agents.ports import StepStatus
 from treadle.agents.steps.arguments import validated
-from treadle.agents.steps.detached import call_detached
+from treadle.agents.steps.detached import DetachedFailure, call_detached, crash
 from treadle.agents.steps.turn import Turn
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.integrations.base import Effect, Params, ToolContext
@@ -54,22 +55,31 @@ async def _call(turn: Turn, tool: AnyTool, context: ToolContext, params: Params)
         if tool.is_async:
             return _as_json(await tool.function(context, params))
         if tool.cpu_heavy and turn.ports.processes is not None:
-            loop = asyncio.get_running_loop()
-            where = (tool.function.__module__, tool.function.__qualname__)
-            return await loop.run_in_executor(
-                turn.ports.processes, call_detached, *where, params.model_dump(mode="json")
-            )
+            return await _call_detached(turn.ports.processes, tool, params)
         return _as_json(await asyncio.to_thread(tool.function, context, params))
     except ToolError:
         raise
     except Exception as error:  # the edge to a tool's code: any error is its bug
         log.exception("tool.crashed", tool=tool.name, path=turn.path)
+        raise crash(tool.name, error).error() from error
+
+
+async def _call_detached(processes: Executor, tool: AnyTool, params: Params) -> JsonValue:
+    where = (tool.function.__module__, tool.function.__qualname__)
+    loop = asyncio.get_running_loop()
+    try:
+        result = await loop.run_in_executor(
+            processes, call_detached, *where, params.model_dump(mode="json")
+        )
+    except BrokenExecutor as error:
         raise ToolError(
-            f"{tool.name} crashed: {type(error).__name__}: {error}",
-            error_class=ErrorClass.INTERNAL,
-            code="tool_crashed",
-            delivery=Delivery.UNKNOWN,
+            f"the process that ran {tool.name} died; it may have used too much memory",
+            error_class=ErrorClass.WORKER_CRASH,
+            code="process_died",
         ) from error
+    if isinstance(result, DetachedFailure):
+        raise result.error()
+    return result
 
 
 def _as_json(result: Any) -> JsonValue:  # Any: whatever the tool declared as its result

@@ -177,11 +177,20 @@ class Turn:
 
     async def run_inside(self, body: Body, frame: Frame) -> None:
         """Run a body to its end; raises its failure as this step's, or `Blocked`."""
-        await self.run.run_body(body, frame)
-        if frame.failure is not None:
-            raise failed_inside(frame.failure)
-        if not frame.has_all(body):
-            raise Blocked(frame.gate.reason or "waiting")
+        await self.run.bodies.run(body, frame)
+        _check_done(body, frame)
+
+    def run_pure_inside(self, body: Body, frame: Frame) -> None:
+        """Run a body of pure nodes at once; raises like `run_inside`."""
+        self.run.bodies.run_pure(body, frame)
+        _check_done(body, frame)
+
+
+def _check_done(body: Body, frame: Frame) -> None:
+    if frame.failure is not None:
+        raise failed_inside(frame.failure)
+    if not frame.has_all(body):
+        raise Blocked(frame.gate.reason or "waiting")
 
 
 def add_usage(one: Usage, other: Usage) -> Usage:
