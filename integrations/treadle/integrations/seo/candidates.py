@@ -53,12 +53,15 @@ def candidates(line: str, zone: Zone) -> Iterator[Candidate]:
     if zone is Zone.BODY and len(_CODE_LINE.findall(line)) > _MAX_CODE_SIGNS:
         return
     whole = " ".join(words_of(line))
-    for run in _runs(line):
+    for number, run in enumerate(_runs(line)):
+        opens = not number and line.lower().startswith(run[0].lower())
         for start in range(len(run)):
             for end in range(start + 1, min(start + MAX_WORDS, len(run)) + 1):
                 words = run[start:end]
                 lowered = [word.lower() for word in words]
-                if is_phrase(lowered, zone) and _is_complete(run, start, end):
+                if is_phrase(lowered, zone, opens=opens and not start) and _is_complete(
+                    run, start, end
+                ):
                     yield _candidate(words, whole, inside=zone is Zone.BODY and bool(start))
 
 
@@ -74,15 +77,18 @@ def longest(line: str, zone: Zone) -> list[str]:
     return [a.strip() for a in texts if not any(a != b and a in b for b in texts)]
 
 
-def is_phrase(words: list[str], zone: Zone) -> bool:
-    """Whether these neighbouring words make a sound phrase in this zone."""
+def is_phrase(words: list[str], zone: Zone, *, opens: bool) -> bool:
+    """Whether these neighbouring words make a sound phrase in this zone.
+
+    `opens` says that they open the line: only there a verb is an instruction.
+    """
     first, last, inner = words[0], words[-1], words[1:-1]
     if (
         last in STOP
         or last in VERBS
         or last in MODIFIERS
         or _is_quality(last)
-        or not _may_open(words, zone)
+        or not _may_open(words, zone, opens=opens)
     ):
         return False
     connectors = [word for word in inner if word in CONNECTORS]
@@ -109,14 +115,14 @@ def _is_complete(run: list[str], start: int, end: int) -> bool:
     return end == len(run) and all(word.lower() in STOP for word in run[:start])
 
 
-def _may_open(words: list[str], zone: Zone) -> bool:
+def _may_open(words: list[str], zone: Zone, *, opens: bool) -> bool:
     first = words[0]
     if first in STOP or first in MODIFIERS or (zone is Zone.BODY and first in BODY_VERBS):
         return False
     if first not in VERBS:
         return not first.endswith("ed") or first in PARTICIPLES or "-" in first
     imperative = first in IMPERATIVES or first.endswith("ing")
-    return zone in {Zone.TITLE, Zone.HEADINGS} and imperative and len(words) > 1
+    return opens and zone in {Zone.TITLE, Zone.HEADINGS} and imperative and len(words) > 1
 
 
 def _runs(line: str) -> Iterator[list[str]]:

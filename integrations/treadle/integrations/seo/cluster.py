@@ -131,10 +131,11 @@ def by_wording(keywords: Sequence[str]) -> list[Group]:
 
 
 def headed(members: Sequence[str]) -> list[str]:
-    """Put first the keyword whose words most of the others have too; ties keep their order."""
-    words = {member: content_key(member) for member in members}
-    inside = {m: sum(words[m] <= words[other] for other in members) for m in members}
-    head = max(members, key=lambda member: inside[member])
+    """Put first the most important keyword, or a shorter one that it only narrows down."""
+    head = members[0]
+    for member in members:
+        if content_key(member) < content_key(head):
+            head = member
     return [head, *(member for member in members if member != head)]
 
 

@@ -12,6 +12,7 @@ from treadle.integrations.seo.vocabulary import vocabulary
 
 STOP = vocabulary(
     """
+    twelve fifteen eighteen twenty thirty forty fifty sixty ninety dozen half
     a an the this that these those it its it's i me my we us our you your yours he him his she
     her hers they them their theirs one ones who whom whose which what when where why how and or
     but nor so yet if then else than as of at by for with about against between into through
@@ -33,11 +34,7 @@ STOP = vocabulary(
     """
 )
 
-CONNECTORS = vocabulary(
-    """
-    of for to with in on from as by and without
-    """
-)
+CONNECTORS = vocabulary("of for to with in on from as and")
 
 _BASE_VERBS = """
     accept access achieve acquire act add adjust affect agree allow answer appear append apply
@@ -113,6 +110,7 @@ VERBS = (
         for form in (_forms(verb) - {verb, verb + "s"} if verb in NOUN_VERBS else _forms(verb))
     )
     | frozenset(_IRREGULAR.split())
+    | vocabulary("shows stands looks begins works helps holds starts stops")
     | frozenset(["runs", "returns", "uses", "needs", "turns", "sets"])
 )
 
@@ -126,6 +124,7 @@ PARTICIPLES = vocabulary(
 
 MODIFIERS = vocabulary(
     """
+    long real
     able accordingly actual additional appropriate approximate available aware bad basic best
     better big bigger biggest bit brief careful clean clear clearer close common complete
     complex concrete correct corresponding current currently dedicated default different
@@ -152,6 +151,7 @@ MODIFIERS = vocabulary(
 
 GENERIC = vocabulary(
     """
+    phone mobile street city euro percent monthly yearly weekly daily card ball cup
     ability action addition advantage amount answer approach area article aspect attempt author
     background base basics behavior behaviour benefit bit block body bottom box bug button case
     cases category center chance change changes character choice circumstance class code column

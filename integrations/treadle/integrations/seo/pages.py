@@ -66,7 +66,7 @@ WEIGHTS: Mapping[Zone, float] = {
 }
 """What one use in a zone counts for: where authors say what a page is about weighs more."""
 
-_JSON_LD_TEXT = ("name", "headline", "description", "keywords", "articleSection", "alternateName")
+_JSON_LD_TEXT = ("name", "headline", "keywords", "articleSection", "alternateName")
 
 
 def site_of(url: str) -> str:

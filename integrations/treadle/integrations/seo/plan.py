@@ -118,12 +118,12 @@ def _pillars(rows: Sequence[Row]) -> list[PlanItem]:
         for group in _clusters(rows)
         if len(group) >= MIN_PILLAR and any(row.basis == "measured" for row in group)
     ]
-    wide.sort(key=lambda group: (-sum(row.opportunity for row in group), group[0].keyword))
+    wide.sort(key=lambda group: (-_points(group), group[0].keyword))
     return [
         _item(
             ItemKind.PILLAR,
             group,
-            f"{len(group)} keywords, together {sum(row.opportunity for row in group):.1f} points",
+            f"{len(group)} keywords, together {_points(group):.1f} points",
         )
         for group in wide[:PILLARS]
     ]
@@ -142,15 +142,19 @@ def _pages(rows: Sequence[Row]) -> list[PlanItem]:
     return [_item(ItemKind.PAGE, group, _why_write(group)) for group in free[:PAGES]]
 
 
+def _points(group: Sequence[Row]) -> float:
+    return sum(row.opportunity or 0.0 for row in group)
+
+
 def _best(group: Sequence[Row]) -> float:
-    return max(row.opportunity for row in group)
+    return max(row.opportunity or 0.0 for row in group)
 
 
 def _why_write(group: Sequence[Row]) -> str:
     measured = [row for row in group if row.basis == "measured"]
     if not measured:
         return "an idea from a pattern: no page or search result backs it yet"
-    best = max(measured, key=lambda row: row.opportunity)
+    best = max(measured, key=lambda row: row.opportunity or 0.0)
     if not best.count:
         return f"known from search; opportunity {best.opportunity:g}"
     uses = f"{best.keyword!r} stands {best.count}x on {best.pages} of the pages read"

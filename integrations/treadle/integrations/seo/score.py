@@ -14,6 +14,7 @@ from treadle.integrations.seo.difficulty import MIN_HITS, difficulty_of
 from treadle.integrations.seo.evidence import Evidence, PageIndex, spellings, strongest
 from treadle.integrations.seo.fit import PageAffinity
 from treadle.integrations.seo.intent import FUNNEL, Intent, intent_of
+from treadle.integrations.seo.normalize import clean
 from treadle.integrations.seo.page_types import PageType, type_of_result
 from treadle.integrations.seo.pages import (
     WEIGHTS,
@@ -74,7 +75,8 @@ class Metric(Record):
 class ScoreParams(Params):
     """Keywords and what earlier nodes found out about them; all but the keywords may be missing.
 
-    `own_site` is your host or any address on it; `sources` comes from `seo.suggest`.
+    `own_site` is your host or any address on it; `sources` comes from `seo.suggest`,
+    `ideas` from a model: they are marked as such.
     """
 
     keywords: tuple[str, ...]
@@ -84,6 +86,7 @@ class ScoreParams(Params):
     clusters: tuple[KnownCluster, ...] = ()
     serps: tuple[Serp | None, ...] | None = None
     sources: Mapping[str, str] = {}
+    ideas: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()
     own_site: str | None = None
 
@@ -114,7 +117,7 @@ def score(params: ScoreParams) -> Scored:
         _row(number, keyword, uses[keyword], known, most=most)
         for number, keyword in enumerate(dict.fromkeys(params.keywords), start=1)
     ]
-    rows.sort(key=lambda row: (row.basis != "measured", -row.opportunity, row.keyword))
+    rows.sort(key=lambda row: (row.opportunity is None, -_rank(row.opportunity_parts), row.keyword))
     return Scored(rows=rows, formula=FORMULA)
 
 
@@ -129,7 +132,9 @@ class _Known:
         self.intents = {row.keyword: row for row in params.intents}
         self.clusters = {word: cluster for cluster in params.clusters for word in cluster.keywords}
         self.hits = hits_by_keyword(params.serps)
-        self.sources = params.sources
+        self.sources = dict.fromkeys(map(clean, params.ideas), "idea of a model") | dict(
+            params.sources
+        )
         self.metrics = {metric.keyword: metric for metric in params.metrics}
         self.own = _host(params.own_site) if params.own_site else None
         self.seeds = params.seeds
@@ -227,7 +232,7 @@ def _row(number: int, keyword: str, uses: list[Evidence], known: _Known, *, most
         recommended_page_type=page,
         working_title=working_title(keyword, page),
         parent_page=_parent(keyword, cluster, known.seeds),
-        source=known.sources.get(keyword) or ("pages read" if uses else "given"),
+        source=known.sources.get(keyword, "pages read" if uses else "given"),
         count=zones.total(),
         pages=len(urls),
         zones={zone: zones[zone] for zone in Zone if zones[zone]},
@@ -279,8 +284,15 @@ def _parts(
     )
 
 
-def _opportunity(parts: OpportunityParts) -> float:
-    """The formula; an unknown factor is left out, which `confidence` shows."""
+def _opportunity(parts: OpportunityParts) -> float | None:
+    """The formula; with neither demand nor difficulty known there is nothing to rank by."""
+    if parts.demand is None and parts.difficulty is None:
+        return None
+    return _rank(parts)
+
+
+def _rank(parts: OpportunityParts) -> float:
+    """An unknown factor is left out, which `confidence` shows."""
     fit = 1.0 if parts.fit is None else parts.fit
     ease = 1.0 if parts.difficulty is None else 1.0 - parts.difficulty
     return round(100 * parts.value * fit * ease, 1)
@@ -330,6 +342,8 @@ def _unknown(
     reasons["serp_features"] = "the search engine reports none"
     if parts.demand is None:
         reasons["demand_proxy"] = "on none of the pages read"
+        if parts.difficulty is None:
+            reasons["opportunity"] = "neither demand nor difficulty is known: an idea"
     if parts.fit is None:
         reasons["fit"] = "no seeds were given"
     if parts.difficulty is None:

@@ -13,14 +13,14 @@ from treadle.integrations.seo.candidates import candidates
 from treadle.integrations.seo.chrome import Lines, content_lines
 from treadle.integrations.seo.evidence import Evidence, PageIndex, strongest
 from treadle.integrations.seo.fit import PageAffinity
-from treadle.integrations.seo.lexicon import GENERIC
+from treadle.integrations.seo.lexicon import CONNECTORS, GENERIC, NOUN_VERBS, VERBS
 from treadle.integrations.seo.page_types import PageType, page_types
 from treadle.integrations.seo.pages import WEIGHTS, Page, Zone, read_pages, site_of
 from treadle.integrations.seo.words import content_key, phrase_key
 
 SINGLE_WORD = 0.6  # a name alone says less about what is asked than two words do
 MAX_SAME_ENDING = 3  # "… trace information" again and again is one topic, not ten
-_PROMINENT = frozenset({Zone.TITLE, Zone.HEADINGS, Zone.DESCRIPTION, Zone.JSON_LD})
+_PROMINENT = frozenset({Zone.TITLE, Zone.HEADINGS, Zone.JSON_LD})
 
 
 class TermsParams(Params):
@@ -101,8 +101,18 @@ class _Found:
         return max(self.surfaces.items(), key=lambda row: (row[1], row[0]))[0]
 
     @property
+    def total(self) -> int:
+        """Uses in all zones."""
+        return self.uses.total()
+
+    @property
+    def in_title(self) -> bool:
+        """Whether a page has it in its title."""
+        return any(zone is Zone.TITLE for _, zone in self.uses)
+
+    @property
     def prominent(self) -> int:
-        """Pages that have it in the title, a heading, the description or structured data."""
+        """Pages that have it in the title, a heading or a name in structured data."""
         return len({url for url, zone in self.uses if zone in _PROMINENT})
 
     @property
@@ -191,9 +201,14 @@ def _select(
 
 
 def _is_supported(key: Key, entry: _Found) -> bool:
+    """Enough use to be more than a turn of phrase; the text of a page repeats its headings."""
+    if any(word in CONNECTORS for word in key):
+        return entry.in_title or entry.total >= 4 or len(entry.pages) >= 2
     if len(key) == 1:
         return entry.prominent >= 1 and entry.body >= 3
-    return entry.prominent >= 1 or (len(entry.pages) >= 2 and entry.body >= 4) or entry.body >= 6
+    if entry.prominent:
+        return entry.in_title or entry.total >= 3
+    return entry.body >= 6 or (len(entry.pages) >= 2 and entry.body >= 4)
 
 
 def _why_not(
@@ -201,16 +216,18 @@ def _why_not(
 ) -> str | None:
     if entry.name in brands:
         return "name of a site alone"
+    rest = set(key).difference(*(phrase_key(brand) for brand in brands))
+    if len(rest) < len(set(key)) and rest <= GENERIC | VERBS | NOUN_VERBS:
+        return "name of a site with a generic word"
     if all(word in GENERIC for word in key) and (
         len(key) == 1 or not (entry.whole_lines and entry.body >= 2)
     ):
         return "generic words only"
     if " " not in entry.name and not _is_name(entry):
         return "single word, no name of a thing"
-    total = sum(entry.uses.values())
-    inside = max(longer, key=lambda k: sum(strong[k].uses.values()), default=None)
+    inside = max(longer, key=lambda k: strong[k].total, default=None)
     if inside is not None and entry.whole_lines == 0:
-        share = sum(strong[inside].uses.values()) / total
+        share = strong[inside].total / entry.total
         if share > 0.6:
             return f"part of {strong[inside].name!r}"
     return None
