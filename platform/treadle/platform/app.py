@@ -23,6 +23,8 @@ from treadle.platform.health import routes as health
 from treadle.platform.installation import installation_secret
 from treadle.platform.openapi import install_openapi
 from treadle.platform.problems import install_problems
+from treadle.platform.runs import routes as runs
+from treadle.platform.runs.service import RunService
 from treadle.platform.services import Services
 from treadle.platform.settings import Settings
 from treadle.platform.templates import routes as templates
@@ -34,6 +36,7 @@ ROUTERS = (
     auth.router,
     templates.router,
     agents.router,
+    runs.router,
     connections.router,
     files.router,
     artifacts.router,
@@ -81,12 +84,19 @@ def wire(settings: Settings) -> Services:
         raise ValueError("TREADLE_DATABASE_URL is not set; `treadle up` brings a database along")
     database = Database(settings.database_url)
     secret = installation_secret(settings)
+    library = TemplateLibrary()
     return Services(
         settings=settings,
         database=database,
         keys=KeyRing(database, secret),
         vault=Vault(secret),
-        templates=TemplateLibrary(),
+        templates=library,
+        runs=RunService(
+            database,
+            library,
+            database_url=settings.database_url,
+            redis_url=settings.redis_url,
+        ),
     )
 
 
@@ -96,5 +106,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     if services.settings.database_url is not None:
         await asyncio.to_thread(migrate, services.settings.database_url)
     await bootstrap(services.database, services.settings)
+    await services.runs.start()
     yield
+    await services.runs.stop()
     await services.database.close()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from treadle.platform.auth.callers import KeyRing
 from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
+from treadle.platform.runs.service import RunService
 from treadle.platform.settings import Settings
 from treadle.platform.templates.library import TemplateLibrary
 
@@ -18,3 +19,4 @@ class Services:
     keys: KeyRing
     vault: Vault
     templates: TemplateLibrary
+    runs: RunService

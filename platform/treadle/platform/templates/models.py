@@ -28,9 +28,9 @@ template_texts = tenant_table(
 template_versions = tenant_table(
     "template_versions",
     Column("id", Uuid, nullable=False),
-    Column("name", Text, nullable=False),
+    # Both in byte order, so that no locale interferes; `precedence` sorts as semver does.
+    Column("name", Text(collation="C"), nullable=False),
     Column("version", Text, nullable=False),
-    # Sorts as semver does; byte order, so that no locale interferes.
     Column("precedence", Text(collation="C"), nullable=False),
     Column("draft", Boolean, nullable=False),
     Column("title", Text, nullable=False),

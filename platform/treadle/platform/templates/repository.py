@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Row, Select, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from treadle.platform.db.database import TenantConnection
 from treadle.platform.db.ids import new_id
@@ -92,7 +92,7 @@ async def list_newest(
     """The highest version of each template, or its draft where nothing is published; by name."""
     query = (
         select(template_versions)
-        .distinct(_v.name)
+        .ext(distinct_on(_v.name))
         .order_by(_v.name, _v.draft, _v.precedence.desc())
         .limit(limit)
     )

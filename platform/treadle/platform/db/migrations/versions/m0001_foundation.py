@@ -41,7 +41,7 @@ CREATE TABLE template_texts (
 CREATE TABLE template_versions (
     {_WORKSPACE},
     id uuid NOT NULL,
-    name text NOT NULL,
+    name text COLLATE "C" NOT NULL,
     version text NOT NULL,
     precedence text COLLATE "C" NOT NULL,
     draft boolean NOT NULL,
