@@ -1,0 +1,173 @@
+// y = x · Wᵀ over packed weights. One layout and one order of summation whatever the batch:
+// every output is a single chain over k, ascending, so it does not depend on who else is served.
+//
+// Packed layouts, N padded to 16 with zeros (see packing.py):
+//   F32  [N/16][K][16]            BF16 [N/16][K/2][16][2], K even
+//   I8   [N/16][K][16] int8, with one f32 scale per output row
+//   Q4   [N/16][K/32]{d[16] f32, m[16] f32, nibbles [16 k][16 n]: low = k, high = k + 16}
+#pragma once
+#include "lanes.h"
+#include "model.h"
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
+namespace treadle { namespace TREADLE_ISA {
+
+struct Rows {  // inputs, row-major; bf16 only where a matrix is BF16
+  const float* f32;
+  const uint16_t* bf16;
+  size_t ld;
+};
+
+constexpr size_t Q4_BLOCK_BYTES = 2 * 16 * 4 + 16 * 16;
+
+static inline size_t tile_bytes(const Matrix& w) {
+  switch (w.type) {
+    case F32: return (size_t)w.k * LANES * 4;
+    case BF16: return (size_t)w.k * LANES * 2;
+    case I8: return (size_t)w.k * LANES;
+    default: return (size_t)(w.k / 32) * Q4_BLOCK_BYTES;
+  }
+}
+
+// The inner products of M rows with NT tiles of 16 outputs, over k in [from, to).
+template <int M, int NT>
+static inline void dot_f32(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
+                           int to, f16x (&acc)[M][NT]) {
+  for (int k = from; k < to; k++) {
+    f16x wk[NT];
+    for (int t = 0; t < NT; t++) wk[t] = load((const float*)(w + t * stride) + (size_t)k * LANES);
+    for (int m = 0; m < M; m++) {
+      const f16x xk = splat(x[m * ldx + k]);
+      for (int t = 0; t < NT; t++) acc[m][t] += xk * wk[t];
+    }
+  }
+}
+
+template <int M, int NT>
+static inline void dot_bf16(const uint16_t* x, size_t ldx, const uint8_t* w, size_t stride,
+                            int from, int to, f16x (&acc)[M][NT]) {
+  for (int k = from; k < to; k += 2) {
+    u16x wk[NT];
+    for (int t = 0; t < NT; t++) {
+      std::memcpy(&wk[t], w + t * stride + (size_t)k * LANES * 2, sizeof wk[t]);
+    }
+    for (int m = 0; m < M; m++) {
+      uint32_t pair;
+      std::memcpy(&pair, x + m * ldx + k, 4);
+#if defined(__AVX512BF16__)
+      const __m512bh xk = (__m512bh)_mm512_set1_epi32((int)pair);
+      for (int t = 0; t < NT; t++)
+        acc[m][t] = (f16x)_mm512_dpbf16_ps((__m512)acc[m][t], xk, (__m512bh)wk[t]);
+#else
+      const f16x x0 = splat(from_bf16(pair & 0xffff)), x1 = splat(from_bf16(pair >> 16));
+      for (int t = 0; t < NT; t++) {
+        const u16x low = wk[t] << 16, high = wk[t] & 0xffff0000u;
+        f16x w0, w1;
+        std::memcpy(&w0, &low, sizeof w0);
+        std::memcpy(&w1, &high, sizeof w1);
+        acc[m][t] += x0 * w0;
+        acc[m][t] += x1 * w1;
+      }
+#endif
+    }
+  }
+}
+
+template <int M, int NT>
+static inline void dot_i8(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
+                          int to, f16x (&acc)[M][NT]) {
+  for (int k = from; k < to; k++) {
+    f16x wk[NT];
+    for (int t = 0; t < NT; t++) {
+      const i8x16 q = *(const i8x16*)(w + t * stride + (size_t)k * LANES);
+      wk[t] = __builtin_convertvector(__builtin_convertvector(q, i16x), f16x);
+    }
+    for (int m = 0; m < M; m++) {
+      const f16x xk = splat(x[m * ldx + k]);
+      for (int t = 0; t < NT; t++) acc[m][t] += xk * wk[t];
+    }
+  }
+}
+
+template <int M, int NT>
+static inline void dot_q4(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
+                          int to, f16x (&acc)[M][NT]) {
+  for (int block = from / 32; block < to / 32; block++) {
+    f16x inner[M][NT] = {};
+    f16x total[M] = {};
+    for (int i = 0; i < 16; i++) {
+      f16x low[NT], high[NT];
+      for (int t = 0; t < NT; t++) {
+        const uint8_t* q = w + t * stride + block * Q4_BLOCK_BYTES + 128 + i * 16;
+        const i16x wide = __builtin_convertvector(*(const i8x16*)q, i16x) & 0xff;
+        low[t] = __builtin_convertvector(wide & 15, f16x);
+        high[t] = __builtin_convertvector(wide >> 4, f16x);
+      }
+      for (int m = 0; m < M; m++) {
+        const f16x x0 = splat(x[m * ldx + block * 32 + i]);
+        const f16x x1 = splat(x[m * ldx + block * 32 + 16 + i]);
+        total[m] += x0 + x1;
+        for (int t = 0; t < NT; t++) inner[m][t] += x0 * low[t];
+        for (int t = 0; t < NT; t++) inner[m][t] += x1 * high[t];
+      }
+    }
+    for (int t = 0; t < NT; t++) {
+      const float* scales = (const float*)(w + t * stride + block * Q4_BLOCK_BYTES);
+      const f16x d = load(scales), low = load(scales + LANES);
+      for (int m = 0; m < M; m++) acc[m][t] += d * inner[m][t] + low * total[m];
+    }
+  }
+}
+
+template <int M, int NT>
+static void tile(const Matrix& w, const Rows& x, int row, int first, float* y, size_t ldy,
+                 bool add) {
+  const size_t stride = tile_bytes(w);
+  const uint8_t* weights = (const uint8_t*)w.data + first * stride;
+  f16x acc[M][NT] = {};
+  switch (w.type) {
+    case F32: dot_f32<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, 0, w.k, acc); break;
+    case BF16: dot_bf16<M, NT>(x.bf16 + row * x.ld, x.ld, weights, stride, 0, w.k, acc); break;
+    case I8: dot_i8<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, 0, w.k, acc); break;
+    case Q4: dot_q4<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, 0, w.k, acc); break;
+  }
+  for (int t = 0; t < NT; t++) {
+    const int column = (first + t) * LANES;
+    const f16x scale = w.scales ? load(w.scales + column) : splat(1.f);
+    const f16x bias = w.bias ? load(w.bias + column) : splat(0.f);
+    for (int m = 0; m < M; m++) {
+      const f16x value = acc[m][t] * scale + bias;
+      float* out = y + m * ldy + column;
+      if (column + LANES <= w.n) store(out, add ? load(out) + value : value);
+      else for (int i = 0; i < w.n - column; i++) out[i] = add ? out[i] + value[i] : value[i];
+    }
+  }
+}
+
+template <int NT>
+static void rows(const Matrix& w, const Rows& x, int count, int first, float* y, size_t ldy, bool add) {
+  int m = 0;
+  for (; m + 6 <= count; m += 6) tile<6, NT>(w, x, m, first, y + m * ldy, ldy, add);
+  switch (count - m) {
+    case 5: tile<5, NT>(w, x, m, first, y + m * ldy, ldy, add); break;
+    case 4: tile<4, NT>(w, x, m, first, y + m * ldy, ldy, add); break;
+    case 3: tile<3, NT>(w, x, m, first, y + m * ldy, ldy, add); break;
+    case 2: tile<2, NT>(w, x, m, first, y + m * ldy, ldy, add); break;
+    case 1: tile<1, NT>(w, x, m, first, y + m * ldy, ldy, add); break;
+    default: break;
+  }
+}
+
+static inline int tiles(const Matrix& w) { return (w.n + LANES - 1) / LANES; }
+
+// y (count, n) from x (count, k), for output tiles [begin, end).
+static inline void multiply(const Matrix& w, const Rows& x, int count, int begin, int end, float* y,
+                            size_t ldy, bool add = false) {
+  int t = begin;
+  for (; t + 4 <= end; t += 4) rows<4>(w, x, count, t, y, ldy, add);
+  for (; t < end; t++) rows<1>(w, x, count, t, y, ldy, add);
+}
+
+}}  // namespace treadle::TREADLE_ISA

@@ -1,0 +1,203 @@
+"""The fused CPU kernel: Transformers' logits, and the same bits whatever the batch or the chunk."""
+
+import pytest
+import torch
+from pydantic import JsonValue
+from tests.model_runtime.shapes import (
+    SHAPES,
+    distance,
+    empty_cache,
+    fields,
+    logits_in_chunks,
+    reference,
+    tokens_of,
+)
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+from treadle.model_runtime.archives import MemoryArchive
+from treadle.model_runtime.batch import Span, lay_out
+from treadle.model_runtime.config import DeepseekConfig, parse_config
+from treadle.model_runtime.dense import DenseModel
+from treadle.model_runtime.kernels.abi import CMatrix, Library
+from treadle.model_runtime.kernels.build import built
+from treadle.model_runtime.kernels.fused import FusedModel, supports
+from treadle.model_runtime.kernels.packing import Stored, alternate, pack
+from treadle.model_runtime.loading import load_model
+from treadle.model_runtime.model import DeepseekModel
+from treadle.model_runtime.quant import narrow_rows
+
+LENGTH = 110
+CHUNKS = [64, 1, 1, 7, 30, 1, 6]
+VARIANTS = ["avx512", "avx2", "plain"]
+WIDTHS: dict[str, JsonValue] = {"qk_rope_head_dim": 16}
+"""The kernel's rows are multiples of 16 values, as in every published checkpoint."""
+
+
+def library(variant: str) -> Library:
+    try:
+        return Library(built(), variant=variant)
+    except OSError as error:
+        pytest.skip(str(error))
+
+
+def config_of(shape: str, **changes: JsonValue) -> dict[str, JsonValue]:
+    odd: dict[str, JsonValue] = {"kv_lora_rank": 48} if shape == "odd_sizes" else {}
+    return fields(shape, **{**WIDTHS, **odd, **changes})
+
+
+def models(config: dict[str, JsonValue], variant: str) -> tuple[FusedModel, DeepseekModel, Tensor]:
+    """The fused and the plain model, and Transformers' logits of a prompt."""
+    theirs = reference(config)
+    parsed = parse_config(config)
+    plain = load_model(MemoryArchive(theirs.state_dict()), parsed)
+    assert isinstance(plain, DeepseekModel)
+    assert supports(parsed)
+    tokens = tokens_of(parsed.vocab_size, LENGTH)
+    with torch.inference_mode():
+        expected = theirs(torch.tensor([tokens])).logits[0]
+    return FusedModel(plain, library(variant), threads=2), plain, expected
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logits_are_those_of_transformers_whole_and_in_chunks(shape: str) -> None:
+    fused, _, expected = models(config_of(shape), "")
+    tokens = tokens_of(fused.config.vocab_size, LENGTH)
+    whole = logits_in_chunks(fused, tokens, [LENGTH])
+    assert distance(whole, expected) <= 1e-5
+    assert torch.equal(logits_in_chunks(fused, tokens, CHUNKS), whole)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_computes_the_same_model(variant: str) -> None:
+    fused, _, expected = models(config_of("yarn_factor_4"), variant)
+    tokens = tokens_of(fused.config.vocab_size, LENGTH)
+    assert distance(logits_in_chunks(fused, tokens, [LENGTH]), expected) <= 1e-5
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_number_of_threads_changes_nothing(threads: int) -> None:
+    two, plain, _ = models(config_of("plain"), "")
+    other = FusedModel(plain, library(""), threads=threads)
+    tokens = tokens_of(two.config.vocab_size, LENGTH)
+    assert torch.equal(
+        logits_in_chunks(two, tokens, CHUNKS), logits_in_chunks(other, tokens, CHUNKS)
+    )
+
+
+def test_a_request_gets_the_same_bits_alone_and_among_32() -> None:
+    fused, _, _ = models(config_of("plain"), "")
+    prompts = [tokens_of(97, 5 + index, seed=index) for index in range(32)]
+    slots = [list(range(40 * index, 40 * index + len(p))) for index, p in enumerate(prompts)]
+    spans = [Span(p, 0, s) for p, s in zip(prompts, slots, strict=True)]
+    batch = lay_out(spans)
+    together = fused.states(batch, empty_cache(fused, 40 * 32))
+    for index, span in enumerate(spans):
+        alone = fused.states(lay_out([span]), empty_cache(fused, 40 * 32))
+        row = batch.order[index]
+        assert torch.equal(together[row : row + len(span.tokens)], alone)
+
+
+def test_mtp_drafts_like_the_plain_module() -> None:
+    config = config_of("plain", num_nextn_predict_layers=1)
+    trunk = reference(config)
+    layer = reference(config_of("no_dense_layer", num_hidden_layers=1), seed=3).state_dict()
+    extra = {
+        name.replace("layers.0", "layers.3"): tensor
+        for name, tensor in layer.items()
+        if name.startswith("model.layers.0.")
+    }
+    for name, size in (("enorm", 1), ("hnorm", 1), ("shared_head.norm", 1)):
+        extra[f"model.layers.3.{name}.weight"] = 1 + 0.2 * torch.randn(64 * size)
+    extra["model.layers.3.eh_proj.weight"] = 0.1 * torch.randn(64, 128)
+    plain = load_model(MemoryArchive({**trunk.state_dict(), **extra}), parse_config(config))
+    assert isinstance(plain, DeepseekModel)
+    fused = FusedModel(plain, library(""), threads=2)
+    assert fused.mtp_depth == 1
+    tokens, hidden = tokens_of(97, 20), torch.randn(20, 64)
+    batch = lay_out([Span(tokens, 1, list(range(20)), first=1)])
+    drafts = [m.draft_states(batch, hidden, empty_cache(m, 32)) for m in (plain, fused)]
+    assert distance(drafts[1], drafts[0]) <= 1e-5
+
+
+def test_bfloat16_weights_agree_with_the_same_weights_in_float32() -> None:
+    config = config_of("plain")
+    state = {name: t.bfloat16() for name, t in reference(config).state_dict().items()}
+    parsed = parse_config(config)
+    wide = load_model(MemoryArchive(state), parsed, dtype=torch.float32)
+    narrow = load_model(MemoryArchive(state), parsed, dtype=torch.bfloat16)
+    assert isinstance(narrow, DeepseekModel)
+    fused = FusedModel(narrow, library(""), threads=2)
+    tokens = tokens_of(97, LENGTH)
+    ours = logits_in_chunks(fused, tokens, [LENGTH])
+    # Inputs are rounded to 8 bits of mantissa before each product, as bfloat16 models are run.
+    assert distance(ours, logits_in_chunks(wide, tokens, [LENGTH])) <= 5e-2
+    assert torch.equal(logits_in_chunks(fused, tokens, CHUNKS), ours)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_the_dense_family_agrees_with_transformers(family: str) -> None:
+    sizes: dict[str, float] = {
+        "initializer_range": 0.1,
+        "vocab_size": 97,
+        "hidden_size": 96,
+        "intermediate_size": 104,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+    }
+    torch.manual_seed(2)
+    theirs = (
+        LlamaForCausalLM(LlamaConfig.from_dict(sizes))
+        if family == "llama"
+        else Qwen2ForCausalLM(Qwen2Config.from_dict(sizes))
+    )
+    for name, parameter in theirs.named_parameters():
+        if name.endswith("bias") or "norm" in name:
+            parameter.data.add_(0.2 * torch.randn_like(parameter))
+    config = theirs.config.to_dict()
+    plain = load_model(MemoryArchive(theirs.state_dict()), parse_config(config))
+    assert isinstance(plain, DenseModel)
+    fused = FusedModel(plain, library(""), threads=2)
+    tokens = tokens_of(97, LENGTH)
+    with torch.inference_mode():
+        expected = theirs(torch.tensor([tokens])).logits[0]
+    whole = logits_in_chunks(fused, tokens, [LENGTH])
+    assert distance(whole, expected) <= 1e-5
+    assert torch.equal(logits_in_chunks(fused, tokens, CHUNKS), whole)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 33])
+@pytest.mark.parametrize("n", [16, 70, 131])
+def test_a_packed_matrix_multiplies_like_the_plain_one(variant: str, count: int, n: int) -> None:
+    torch.manual_seed(count + n)
+    weight, x = torch.randn(n, 96), torch.randn(count, 96)
+    for part, expected, tolerance in (
+        (Stored(weight, bias=torch.ones(n)), x @ weight.T + 1, 1e-5),
+        (Stored(weight.bfloat16()), x.bfloat16().float() @ weight.bfloat16().float().T, 1e-5),
+        (Stored(*narrow_rows(weight)), x @ weight.T, 3e-2),
+    ):
+        packed = pack(part)
+        matrix = CMatrix(
+            packed.weights.data_ptr(),
+            0 if packed.scales is None else packed.scales.data_ptr(),
+            0 if packed.bias is None else packed.bias.data_ptr(),
+            *(packed.n, packed.k, int(packed.type), 0),
+        )
+        y = torch.full((count, n), torch.nan)
+        library(variant).multiply(matrix, x=x.data_ptr(), count=count, y=y.data_ptr(), threads=2)
+        assert distance(y, expected) <= tolerance
+
+
+def test_gate_and_up_alternate_by_sixteen_rows() -> None:
+    gate, up = torch.zeros(20, 4), torch.ones(20, 4)
+    rows = alternate(Stored(gate), Stored(up)).weight[:, 0]
+    assert rows.tolist() == [0.0] * 16 + [1.0] * 16 + [0.0] * 16 + [1.0] * 4 + [0.0] * 12
+
+
+def test_widths_that_do_not_fit_are_left_to_the_plain_model() -> None:
+    config = parse_config(fields("plain"))
+    assert isinstance(config, DeepseekConfig)
+    assert not supports(config)
