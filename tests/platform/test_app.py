@@ -13,6 +13,7 @@ from tests.platform.conftest import Tenant
 
 from treadle.platform.app import create_app
 from treadle.platform.auth.scopes import Scope
+from treadle.platform.auth.tokens import make_key
 from treadle.platform.openapi import routes_of
 from treadle.platform.settings import Settings
 
@@ -158,16 +159,19 @@ async def test_a_bug_answers_500_and_says_nothing(
 
 async def test_a_database_that_is_away_answers_503(settings: Settings) -> None:
     away = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/none"})
-    app = create_app(away)
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(create_app(away))
     async with httpx.AsyncClient(transport=transport, base_url="http://treadle.test") as client:
         ready = await client.get("/readyz")
         assert ready.status_code == 503
         assert ready.json()["parts"]["database"] == "unreachable"
-        key = "trd_0000000000000000000000000000000000AAAAAA"
         assert (await client.get("/healthz")).status_code == 200
-        answer = await client.get("/v1/keys", headers={"Authorization": f"Bearer {key}"})
-        assert_problem(answer, 401, "invalid_key")  # its checksum is wrong: no query was made
+        known_shape = {"Authorization": f"Bearer {make_key()}"}
+        answer = await client.get("/v1/keys", headers=known_shape)
+        assert_problem(answer, 503, "database_unavailable")
+        assert answer.headers["retry-after"] == "1"
+        wrong_checksum = {"Authorization": f"Bearer {make_key()[:-1]}~"}
+        answer = await client.get("/v1/keys", headers=wrong_checksum)
+        assert_problem(answer, 401, "invalid_key")  # no query was made
 
 
 async def test_answers_carry_security_headers(client: httpx.AsyncClient) -> None:

@@ -1,13 +1,16 @@
 """What the routes use, made once by `create_app`."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from treadle.platform.auth.callers import KeyRing
 from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
-from treadle.platform.runs.service import RunService
 from treadle.platform.settings import Settings
 from treadle.platform.templates.library import TemplateLibrary
+
+if TYPE_CHECKING:  # it reads bodies, which routing declares, which needs this module
+    from treadle.platform.runs.service import RunService
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,4 +22,4 @@ class Services:
     keys: KeyRing
     vault: Vault
     templates: TemplateLibrary
-    runs: RunService
+    runs: "RunService"

