@@ -1,30 +1,66 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-PYTHON ?= python3.11
+#
+# The service needs a part of the packages only, so there are two stamps: SERVICE, for `demo` and
+# `up`, has no torch and no development tools; DEVELOPMENT has everything. Each makes its own way
+# from a bare Python, and constraints.txt pins what both get.
+#
+#   PYTHON=…       another interpreter, 3.11 or newer
+#   TORCH_INDEX=…  the package index with PyTorch's small builds for CPUs
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.treadle-installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SERVICE := $(VENV)/.service-installed
+DEVELOPMENT := $(VENV)/.development-installed
+FUZZ_CASES ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format layers bench fuzz clean
+.PHONY: help setup demo up test check format docs layers types bench fuzz clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-$(STAMP): pyproject.toml constraints.txt
+# The pip that comes with Python 3.11 knows no dependency groups, so it is brought up to date first.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Treadle needs Python 3.11 or newer: install it, or name it with PYTHON=…" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[runtime]' --group dev
+	$(PIP) --upgrade pip
+
+$(SERVICE): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing the service into $(VENV) …"
+	$(PIP) --editable .
 	@touch $@
 
-setup: $(STAMP) ## Make .venv with everything pinned
+$(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing the service, the model runtime and the development tools into $(VENV) …"
+	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[runtime]' --group dev
+	@touch $(SERVICE) $@
+
+setup: $(DEVELOPMENT) ## Make .venv with everything pinned
+
+demo: $(SERVICE) ## Keyword research on real parts, from nothing to a plan
+	$(BIN)/treadle demo
+
+up: $(SERVICE) ## Run the service until Ctrl-C
+	$(BIN)/treadle up
+
+test: setup ## Set up and run every test
+	$(BIN)/pytest
 
 check: setup ## Format, lint, types, layers, generated docs, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/pyright
-	$(BIN)/lint-imports
+	$(BIN)/python scripts/settings_reference.py --check
+	$(MAKE) --jobs 2 --output-sync types layers
 	$(BIN)/pytest -q -m "not slow"
+
+types: mypy pyright
+
+mypy pyright: setup
+	$(BIN)/$@
+.PHONY: mypy pyright
 
 layers: setup ## Import rules between the folders
 	$(BIN)/lint-imports
@@ -33,8 +69,14 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: setup ## Set up and run every test
-	$(BIN)/pytest
+docs: setup ## Make the generated pages
+	$(BIN)/python scripts/settings_reference.py
 
-clean: ## Remove everything that was made here
+bench: setup ## Run the benchmarks
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+fuzz: setup ## Try FUZZ_CASES random templates and expressions (100,000)
+	$(BIN)/pytest -q -k fuzz --fuzz-cases $(FUZZ_CASES) tests
+
+clean: ## Remove everything that was made here, the state of the service too
 	rm -rf $(VENV) .treadle .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
