@@ -30,10 +30,10 @@ def check(template: Template, findings: Findings, *, tools: Mapping[str, AnyTool
     except WrongVersion as error:
         findings.error(("version",), str(error), "Write major.minor.patch.")
     check_names(template, layout, findings)
-    SchemaCheck(template, findings).check(layout.visits)
+    are_schemas_sound = SchemaCheck(template, findings).check(layout.visits)
     ReferenceCheck(template, layout, findings).check()
     _NodeCheck(template, findings, tools).check(layout)
-    MockCheck(template, layout, findings).check()
+    MockCheck(template, layout, findings).check(with_inputs=are_schemas_sound)
     check_cycles(layout, findings)
     check_unused(template, layout, tools, findings)
 

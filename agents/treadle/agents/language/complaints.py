@@ -36,6 +36,9 @@ _TYPES = {
     "string_type": "a text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "bool_parsing": "true or false",
     "float_type": "a number",
     "bool_type": "true or false",
     "dict_type": "a mapping",
@@ -143,8 +146,10 @@ def words(error: ErrorDetails) -> str:
     if kind in _TYPES:
         return f"expected {_TYPES[kind]}, found {found}"
     if kind in _LIMITS:
-        words, key = _LIMITS[kind]
-        return f"must be {words} {context[key]}, found {found}"
+        limit, key = _LIMITS[kind]
+        bound = context[key]
+        shown_bound = f"{bound:g}" if isinstance(bound, float) else str(bound)
+        return f"must be {limit} {shown_bound}, found {found}"
     match kind:
         case "literal_error" | "enum":
             expected = str(context["expected"]).replace("True", "true")

@@ -61,7 +61,7 @@ def misfits(value: JsonValue, schema: JsonObject, schemas: JsonObject) -> list[M
     try:
         found = _validator(root).iter_errors(value)
         return [_in_words(error) for _, error in zip(range(MAX_ERRORS), found, strict=False)]
-    except _TooMuch:
+    except (_TooMuch, RecursionError):
         return [Misfit((), "the schema follows too many references to be checked")]
     except WrongPattern as error:
         return [Misfit((), str(error))]

@@ -22,8 +22,8 @@ class MockCheck:
         self._paths = {".".join((*visit.owners, visit.name)) for visit in layout.visits}
         self._paths |= {path.removeprefix("on_failure.") for path in self._paths}
 
-    def check(self) -> None:
-        """Check every test."""
+    def check(self, *, with_inputs: bool) -> None:
+        """Check every test; its inputs only when the schemas they must fit are sound."""
         names: set[str] = set()
         for index, test in enumerate(self._template.tests):
             path: Path = ("tests", index)
@@ -31,6 +31,8 @@ class MockCheck:
                 self._findings.error((*path, "name"), f"two tests are named {test.name[:80]!r}")
             names.add(test.name)
             self._check_test(test, path)
+            if with_inputs:
+                self._check_inputs(test, path)
 
     def _check_test(self, test: TemplateTest, path: Path) -> None:
         for number, name in enumerate(test.connections):
@@ -38,11 +40,6 @@ class MockCheck:
                 hint = did_you_mean_or(name, self._template.connections, what="Declared")
                 at = (*path, "connections", number)
                 self._findings.error(at, f"unknown connection `{name}`", hint)
-        declared = declared_inputs(self._template)
-        schemas: JsonObject = dict(self._template.schemas)
-        _, issues = fill_inputs(declared, test.inputs, schemas)
-        for issue in issues:
-            self._findings.error((*path, "inputs"), f"{issue.path}: {issue.message}", issue.hint)
         for key, mock in test.mock.items():
             at = (*path, "mock", key)
             if key not in self._paths:
@@ -51,6 +48,13 @@ class MockCheck:
                 self._findings.error(at, f"no node has the path `{key[:80]}`", near, spot=spot)
             for message, advice in self._mock_faults(mock):
                 self._findings.error(at, message, advice)
+
+    def _check_inputs(self, test: TemplateTest, path: Path) -> None:
+        declared = declared_inputs(self._template)
+        schemas: JsonObject = dict(self._template.schemas)
+        _, issues = fill_inputs(declared, test.inputs, schemas)
+        for issue in issues:
+            self._findings.error((*path, "inputs"), f"{issue.path}: {issue.message}", issue.hint)
 
     def _mock_faults(self, mock: JsonValue) -> Iterator[tuple[str, str | None]]:
         if not isinstance(mock, dict):
@@ -62,8 +66,8 @@ class MockCheck:
             yield f"a mock is a value, or exactly one of {', '.join(MARKS)}", None
             return
         meant = mock[marks[0]]
-        if marks[0] == "$error" and meant not in set(ErrorClass):
-            classes = [str(member) for member in ErrorClass]
+        classes = [str(member) for member in ErrorClass]
+        if marks[0] == "$error" and str(meant) not in classes:
             hint = did_you_mean_or(str(meant), classes, what="Error classes")
             yield f"unknown error class {str(meant)[:80]!r}", hint
         if marks[0] == "$each":
@@ -72,6 +76,6 @@ class MockCheck:
                 return
             for item in meant:
                 yield from self._mock_faults(item)
-        if marks[0] == "$fixture" and meant not in self._template.fixtures:
+        if marks[0] == "$fixture" and str(meant) not in self._template.fixtures:
             hint = did_you_mean_or(str(meant), self._template.fixtures, what="Fixtures")
             yield f"unknown fixture {str(meant)[:80]!r}", hint

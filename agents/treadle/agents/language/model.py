@@ -73,7 +73,7 @@ class Template(Part):
     connections: dict[str, ConnectionNeed] = Field(default_factory=dict[str, ConnectionNeed])
     defaults: Defaults = Defaults()
     budget: Budget = Budget()
-    nodes: dict[str, Node] = Field(min_length=1)
+    nodes: dict[str, Node]
     outputs: dict[str, AnyValue] = Field(default_factory=dict[str, AnyValue])
     triggers: Listed[Trigger] = ()
     on_failure: OnFailure | None = None

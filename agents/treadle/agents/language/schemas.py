@@ -7,7 +7,6 @@ from treadle.agents.language.json_schema import metaschema_faults, misfits
 from treadle.agents.language.model import Template
 from treadle.agents.language.patterns import WrongPattern, compile_pattern
 from treadle.agents.language.scopes import Visit
-from treadle.agents.language.shapes import pointed
 from treadle.agents.nodes.agent import AgentNode
 from treadle.agents.nodes.approval import ApprovalNode
 from treadle.agents.nodes.fields import Path
@@ -16,10 +15,10 @@ from treadle.agents.values import JsonObject, JsonValue
 
 _PREFIX = "#/schemas/"
 _REFUSED = {"$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary", "patternProperties",
-            "unevaluatedProperties", "unevaluatedItems"}  # fmt: skip
+            "unevaluatedProperties", "unevaluatedItems", "$defs", "definitions"}  # fmt: skip
 _IN_PLACE = ("allOf", "anyOf", "oneOf")
 _IN_PLACE_ONE = ("not", "if", "then", "else")
-_MAPS_OF_SCHEMAS = {"properties", "$defs", "dependentSchemas"}
+_MAPS_OF_SCHEMAS = {"properties", "dependentSchemas"}
 _LISTS_OF_SCHEMAS = {"allOf", "anyOf", "oneOf", "prefixItems"}
 _SCHEMAS = {"items", "additionalProperties", "not", "if", "then", "else", "contains",
             "propertyNames"}  # fmt: skip
@@ -33,13 +32,18 @@ class SchemaCheck:
         self._template = template
         self._findings = findings
 
-    def check(self, visits: list[Visit]) -> None:
-        """Check every schema, and that every default fits its own."""
+    def check(self, visits: list[Visit]) -> bool:
+        """Check every schema, and that every default fits its own.
+
+        Returns whether values can be checked against them: an unsound schema means nothing.
+        """
         sound = [self._is_sound(one, ("schemas", key)) for key, one in self._schemas.items()]
         is_sound = all(sound) and not self._has_cycle()
-        for path, schema in self._inline(visits):
-            if self._is_sound(schema, path) and is_sound:
+        inline = [(path, one, self._is_sound(one, path)) for path, one in self._inline(visits)]
+        for path, schema, is_one_sound in inline:
+            if is_one_sound and is_sound:
                 self._check_default(schema, path)
+        return is_sound and all(is_one_sound for _, _, is_one_sound in inline)
 
     def _inline(self, visits: list[Visit]) -> Iterator[tuple[Path, JsonObject]]:
         for name, declared in self._template.inputs.items():
@@ -60,17 +64,15 @@ class SchemaCheck:
             self._findings.error((*path, *fault.path), f"wrong JSON Schema: {fault.message}")
         if faults or not isinstance(schema, dict):
             return not faults
-        complaints = list(self._complaints(schema, schema, path))
+        complaints = list(self._complaints(schema, path))
         for where, message, hint in complaints:
             self._findings.error(where, message, hint)
         return not complaints
 
-    def _complaints(
-        self, root: JsonObject, schema: JsonObject, path: Path
-    ) -> Iterator[tuple[Path, str, str | None]]:
+    def _complaints(self, schema: JsonObject, path: Path) -> Iterator[tuple[Path, str, str | None]]:
         for where, part in subschemas(schema, path):
             for key in part.keys() & _REFUSED:
-                hint = "Describe the value with properties, items and additionalProperties."
+                hint = "Use properties and items; put what is shared under `schemas`."
                 yield (*where, key), f"`{key}` is not supported in templates", hint
             pattern = part.get("pattern")
             if isinstance(pattern, str):
@@ -80,18 +82,16 @@ class SchemaCheck:
                     yield (*where, "pattern"), str(error), None
             reference = part.get("$ref")
             if isinstance(reference, str):
-                yield from self._reference(root, reference, (*where, "$ref"))
+                yield from self._reference(reference, (*where, "$ref"))
 
-    def _reference(
-        self, root: JsonObject, reference: str, path: Path
-    ) -> Iterator[tuple[Path, str, str | None]]:
+    def _reference(self, reference: str, path: Path) -> Iterator[tuple[Path, str, str | None]]:
         name = reference.removeprefix(_PREFIX)
-        if name != reference and "/" not in name and name not in self._schemas:
-            hint = did_you_mean_or(name, self._schemas, what="Schemas here")
-            yield path, f"unknown schema `{name}`", hint
-        elif not isinstance(pointed({**root, "schemas": self._schemas}, reference), dict | bool):
+        if name == reference:
             hint = "Write #/schemas/<name>, and the schema under `schemas`."
             yield path, f"`$ref` leads nowhere: {reference[:80]!r}", hint
+        elif name not in self._schemas:
+            hint = did_you_mean_or(name, self._schemas, what="Schemas here")
+            yield path, f"unknown schema `{name[:80]}`", hint
 
     def _has_cycle(self) -> bool:
         """Whether a schema is its own alternative, which would never end."""

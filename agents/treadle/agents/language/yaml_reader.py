@@ -9,7 +9,7 @@ from yaml import events
 
 from treadle.agents.language.document import Document, Spot
 from treadle.agents.language.scalars import NotJson, read_plain
-from treadle.agents.language.syntax import Builder, WrongSyntax
+from treadle.agents.language.syntax import MAX_DEPTH, Builder, WrongSyntax
 
 
 class YamlReader:
@@ -102,6 +102,9 @@ class YamlReader:
         mark = error.problem_mark or error.context_mark
         spot = Spot(1, 1) if mark is None else Spot(mark.line + 1, mark.column + 1)
         problem = error.problem or error.context or "it cannot be read"
+        if "nesting depth" in problem:
+            message = f"the template is nested deeper than {MAX_DEPTH} levels"
+            return WrongSyntax(spot, message, is_final=True)
         lines = self._text.split("\n")
         line = lines[spot.line - 1] if spot.line <= len(lines) else ""
         return WrongSyntax(spot, f"wrong YAML: {problem}", hint=_hint(problem, line, spot))

@@ -149,7 +149,7 @@ def read_condition(raw: JsonValue) -> Condition:
         raise PydanticCustomError("condition", "expected an expression such as inputs.review")
     if raw.lstrip().startswith("${{"):
         raise PydanticCustomError(
-            "condition_marker", "an expression stands here without the marker ${{{{ }}}}"
+            "condition_marker", "an expression stands here without the marker ${{ }}"
         )
     try:
         return Condition(raw, compile_expression(raw))

@@ -66,7 +66,7 @@ def _read(raw: "JsonValue | Input") -> Input:
     if isinstance(raw, Input):
         return raw
     if not isinstance(raw, dict):
-        raise PydanticCustomError("dict_type", "expected a JSON Schema such as {{type: string}}")
+        raise PydanticCustomError("dict_type", "expected a JSON Schema such as {type: string}")
     optional = raw.get("optional", False)
     if not isinstance(optional, bool):
         raise PydanticCustomError("bool_type", "`optional` is true or false")
