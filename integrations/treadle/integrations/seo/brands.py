@@ -36,10 +36,10 @@ def _declared(pages: Sequence[Page]) -> str | None:
     """`og:site_name`, the owner in JSON-LD, or what all titles end with."""
     found: Counter[str] = Counter()
     for page in pages:
-        for key in ("og:site_name", "site_name"):
-            value = page.meta.get(key)
-            if isinstance(value, str) and value.strip():
-                found[value.strip()] += 1
+        graph = page.meta.get("og")
+        value = graph.get("site_name") if isinstance(graph, dict) else None
+        if isinstance(value, str) and value.strip():
+            found[value.strip()] += 1
         found.update(sorted(set(_owners(page.json_ld))))
     if found:
         return found.most_common(1)[0][0]

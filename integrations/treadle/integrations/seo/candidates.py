@@ -15,12 +15,13 @@ from treadle.integrations.seo.lexicon import (
     GENERIC,
     IMPERATIVES,
     MODIFIERS,
+    NOUN_VERBS,
     PARTICIPLES,
     STOP,
     VERBS,
 )
 from treadle.integrations.seo.pages import Zone
-from treadle.integrations.seo.words import WORD, words_of
+from treadle.integrations.seo.words import WORD, singular, words_of
 
 MAX_WORDS = 5
 LABELS = frozenset({Zone.TITLE, Zone.HEADINGS, Zone.ANCHORS, Zone.JSON_LD})
@@ -55,20 +56,22 @@ def candidates(line: str, zone: Zone) -> Iterator[Candidate]:
     whole = " ".join(words_of(line))
     for number, run in enumerate(_runs(line)):
         opens = not number and line.lower().startswith(run[0].lower())
-        for start in range(len(run)):
-            for end in range(start + 1, min(start + MAX_WORDS, len(run)) + 1):
-                words = run[start:end]
-                lowered = [word.lower() for word in words]
-                if is_phrase(lowered, zone, opens=opens and not start) and _is_complete(
-                    run, start, end
-                ):
-                    yield _candidate(words, whole, inside=zone is Zone.BODY and bool(start))
+        for start, end in _spans(len(run)):
+            words = run[start:end]
+            lowered = [word.lower() for word in words]
+            sound = is_phrase(lowered, zone, opens=opens and not start)
+            is_line = len(run) == len(whole.split())
+            if not sound or not _is_complete(run, start, end, is_line=is_line):
+                continue
+            if not _is_asked(line, lowered):
+                yield _candidate(words, whole, inside=zone is Zone.BODY and bool(start))
 
 
-def _candidate(words: list[str], whole: str, *, inside: bool) -> Candidate:
-    text = " ".join(words).lower()
-    is_name = all(word[0].isupper() for word in words) if inside else None
-    return Candidate(text=text, is_whole_line=text == whole, is_name=is_name)
+def _spans(size: int) -> Iterator[tuple[int, int]]:
+    """Where phrases of up to five words begin and end in a run of so many words."""
+    for start in range(size):
+        for end in range(start + 1, min(start + MAX_WORDS, size) + 1):
+            yield start, end
 
 
 def longest(line: str, zone: Zone) -> list[str]:
@@ -94,11 +97,19 @@ def is_phrase(words: list[str], zone: Zone, *, opens: bool) -> bool:
     connectors = [word for word in inner if word in CONNECTORS]
     if len(connectors) > 1 or (connectors and zone not in LABELS):
         return False
+    if len(words) > 1 and last in NOUN_VERBS and singular(words[-2]) != words[-2]:
+        return False  # "hiking tours run": a plural and what it does
     if any(word in VERBS or (word in STOP and word not in CONNECTORS) for word in inner):
         return False
     if len(words) == 1 and (first in GENERIC or len(first) <= 2):
         return False
     return " ".join(words) not in _BOILERPLATE
+
+
+def _is_asked(line: str, words: list[str]) -> bool:
+    """Whether the last word is the verb of a question: "how does the repair service work?"."""
+    asked = line.endswith("?") and line.lower().endswith(f"{words[-1]}?")
+    return asked and words[-1] in NOUN_VERBS | {"cost", "work"}
 
 
 def _is_quality(word: str) -> bool:
@@ -108,10 +119,19 @@ def _is_quality(word: str) -> bool:
     return word.endswith(("able", "ible")) and word not in _NOUNS_IN_ABLE
 
 
-def _is_complete(run: list[str], start: int, end: int) -> bool:
+def _candidate(words: list[str], whole: str, *, inside: bool) -> Candidate:
+    text = " ".join(words).lower()
+    is_name = all(word[0].isupper() for word in words) if inside else None
+    return Candidate(text=text, is_whole_line=text == whole, is_name=is_name)
+
+
+def _is_complete(run: list[str], start: int, end: int, *, is_line: bool) -> bool:
     """A phrase with a connector is the whole run but for function words before it."""
-    if not any(word.lower() in CONNECTORS for word in run[start:end]):
+    connectors = {word.lower() for word in run[start:end]} & CONNECTORS
+    if not connectors:
         return True
+    if "and" in connectors and (start or end < len(run) or not is_line):
+        return False  # "taste and price" may be the end of a longer list
     return end == len(run) and all(word.lower() in STOP for word in run[:start])
 
 

@@ -7,11 +7,10 @@ from enum import StrEnum
 
 from treadle.integrations.base import Effect, Params, Result, ToolContext, tool
 from treadle.integrations.seo.brands import find_brands
-from treadle.integrations.seo.chrome import content_lines
 from treadle.integrations.seo.evidence import PageIndex, spellings
 from treadle.integrations.seo.lexicon import IMPERATIVES, NOUN_VERBS
 from treadle.integrations.seo.page_types import PageType, page_types, type_of_result
-from treadle.integrations.seo.pages import Page, Zone, read_pages
+from treadle.integrations.seo.pages import Page, Zone, plain, read_pages
 from treadle.integrations.seo.serps import Hit, Serp, hits_by_keyword
 from treadle.integrations.seo.words import words_of
 
@@ -78,9 +77,6 @@ _PAGE_WEIGHT = 2.0  # all page votes together, so that many pages do not shout a
 _SERP_WEIGHT = 4.0  # what a search engine shows outweighs what one site's own pages are
 _PRIOR = 0.5  # somebody who shows nothing else wants to know something
 
-TARGETED = (Zone.TITLE, Zone.HEADINGS)
-"""Where a page says what it wants to be found for."""
-
 PAGE_VOTES: Mapping[PageType, Intent] = {
     PageType.PRODUCT: Intent.TRANSACTIONAL,
     PageType.PRICING: Intent.TRANSACTIONAL,
@@ -125,12 +121,7 @@ def classify_intents(ctx: ToolContext, params: IntentParams) -> Intents:
     """Tell informational, commercial, transactional and navigational keywords apart."""
     pages = read_pages(params.pages)
     types = page_types(pages)
-    index = PageIndex(
-        {
-            url: {zone: zones[zone] for zone in TARGETED}
-            for url, zones in content_lines(pages).items()
-        }
-    )
+    index = PageIndex({page.url: {Zone.TITLE: main_labels(page)} for page in pages})
     hits = hits_by_keyword(params.serps)
     brands = sorted(set(find_brands(pages).values()))
     return Intents(
@@ -146,8 +137,13 @@ def classify_intents(ctx: ToolContext, params: IntentParams) -> Intents:
     )
 
 
+def main_labels(page: Page) -> list[str]:
+    """The title and the headings of level 1: what a page wants to be found for."""
+    return [plain(page.title or ""), *(plain(h.text) for h in page.headings if h.level == 1)]
+
+
 def targets(keyword: str, index: PageIndex) -> list[str]:
-    """The pages that have a keyword in their title or headings."""
+    """The pages that have a keyword in their main labels."""
     return sorted({row.url for row in index.count(spellings(keyword))})
 
 

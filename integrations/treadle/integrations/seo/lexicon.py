@@ -151,6 +151,8 @@ MODIFIERS = vocabulary(
 
 GENERIC = vocabulary(
     """
+    january february march april may june july august september october november december
+    monday tuesday wednesday thursday friday saturday sunday
     phone mobile street city euro percent monthly yearly weekly daily card ball cup
     ability action addition advantage amount answer approach area article aspect attempt author
     background base basics behavior behaviour benefit bit block body bottom box bug button case

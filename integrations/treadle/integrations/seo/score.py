@@ -13,16 +13,14 @@ from treadle.integrations.seo.chrome import content_lines
 from treadle.integrations.seo.difficulty import MIN_HITS, difficulty_of
 from treadle.integrations.seo.evidence import Evidence, PageIndex, spellings, strongest
 from treadle.integrations.seo.fit import PageAffinity
-from treadle.integrations.seo.intent import FUNNEL, Intent, intent_of
+from treadle.integrations.seo.intent import FUNNEL, Intent, intent_of, main_labels
 from treadle.integrations.seo.normalize import clean
 from treadle.integrations.seo.page_types import PageType, type_of_result
 from treadle.integrations.seo.pages import (
     WEIGHTS,
-    Heading,
     Page,
     Record,
     Zone,
-    plain,
     read_pages,
     site_of,
 )
@@ -159,7 +157,7 @@ class _Known:
         return [
             page.url
             for page in self.pages
-            if site_of(page.url) == self.own and pattern.search(plain(_label(page)))
+            if site_of(page.url) == self.own and pattern.search("\n".join(main_labels(page)))
         ]
 
 
@@ -355,13 +353,6 @@ def _unknown(
     elif not is_used:
         reasons["your_url"] = "none of the pages read has it"
     return reasons
-
-
-def _label(page: Page) -> str:
-    def is_main(heading: Heading) -> bool:
-        return heading.level == 1
-
-    return "\n".join([page.title or "", *(h.text for h in page.headings if is_main(h))])
 
 
 def _host(site: str) -> str:

@@ -102,7 +102,7 @@ def _questions(lines: Mapping[str, Lines], seeds: Sequence[str]) -> Iterator[Fou
     affinity = PageAffinity(seeds, lines)
     for url, zones in lines.items():
         for line in (*zones[Zone.TITLE], *zones[Zone.HEADINGS]):
-            text = clean(line)
+            text = clean(line.partition(": ")[0])
             size = len(text.split())
             if _QUESTION.match(text) and size in _QUESTION_WORDS and _is_clear(text):
                 near = word_fit(content_key(text), [content_key(seed) for seed in seeds])

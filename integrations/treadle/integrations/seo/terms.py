@@ -138,10 +138,11 @@ def find_terms(ctx: ToolContext, params: TermsParams) -> Terms:
     types = page_types(pages)
     lines = content_lines(pages)
     brands = find_brands(pages)
+    index = PageIndex(lines)
     found = _collect(lines)
+    _count_connected(found, index)
     kept, excluded = _select(found, brand_words=set(brands.values()))
     affinity = PageAffinity(params.seeds, lines)
-    index = PageIndex(lines)
     best = _best(kept, found, affinity, limit=params.max_terms)
     terms = [_term(entry, score, index, affinity) for score, entry in best]
     return Terms(
@@ -179,6 +180,14 @@ def _collect(lines: Mapping[str, Lines]) -> dict[Key, _Found]:
                     entry.as_word += candidate.is_name is False
                     entry.whole_lines += candidate.is_whole_line and zone in _PROMINENT
     return found
+
+
+def _count_connected(found: Mapping[Key, _Found], index: PageIndex) -> None:
+    """Phrases with a connector are found in labels only; count them in running text too."""
+    for key, entry in found.items():
+        if any(word in CONNECTORS for word in key) and _is_supported(key, entry):
+            for row in index.count(sorted(entry.surfaces)):
+                entry.uses[row.url, row.zone] = max(entry.uses[row.url, row.zone], row.count)
 
 
 def _select(

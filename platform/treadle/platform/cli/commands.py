@@ -27,6 +27,7 @@ COMMANDS = {
     "lint": Command("Check a template's file; needs no service.", "cli.lint"),
     "push": Command("Publish a template's file.", "cli.push"),
     "keys": Command("Make API keys.", "cli.keys"),
+    "demo": Command("Run keyword research on sample sites and check it.", "demo.command"),
     "doctor": Command("Say what is wrong with this installation.", "cli.doctor"),
     "api": Command("Run an API process alone.", "cli.processes", "api"),
     "worker": Command("Run a worker alone.", "cli.processes", "worker"),
