@@ -26,7 +26,9 @@ TEXT = "treadle: 1\nname: noop\nversion: 1.0.0\nnodes:\n  a: {use: set, with: {x
 DIGEST = hashlib.sha256(TEXT.encode()).digest()
 
 
-def step(path: str, output: object = None, *, status: StepStatus = StepStatus.SUCCEEDED) -> StepRecord:
+def step(
+    path: str, output: object = None, *, status: StepStatus = StepStatus.SUCCEEDED
+) -> StepRecord:
     assert output is None or isinstance(output, str | int | dict | list)
     return StepRecord(path=path, node=path, item=None, status=status, output=output)
 
@@ -93,7 +95,9 @@ class Engine:
         self._stops.append(host.stop)
         return host
 
-    async def row(self, run: RunId, columns: str = "status, epoch, seq, crashes") -> tuple[object, ...]:
+    async def row(
+        self, run: RunId, columns: str = "status, epoch, seq, crashes"
+    ) -> tuple[object, ...]:
         rows = await self.sql(f"SELECT {columns} FROM runs WHERE id = %s", run)
         return rows[0]
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 from redis.asyncio import Redis
-
 from tests.platform.engine.conftest import Engine, Script, step
+
 from treadle.platform.engine.entries import step_entry
 from treadle.platform.engine.hints import CANCELS
 from treadle.platform.engine.host import RunHost

@@ -3,10 +3,9 @@
 import asyncio
 
 import pytest
-
 from tests.platform.engine.conftest import Engine, step
+
 from treadle.agents.errors import LeaseLost
-from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.entries import run_entry, step_entry
 from treadle.platform.engine.leases import Release, RunStatus
 
@@ -121,8 +120,6 @@ async def commits(engine: Engine) -> int:
     return count
 
 
-
-
 async def test_a_commit_of_unknown_outcome_is_made_once(engine: Engine) -> None:
     run = await engine.accept()
     (claimed,) = await engine.claim(run)
@@ -158,7 +155,9 @@ async def test_odd_characters_and_numbers_survive(engine: Engine) -> None:
     run = await engine.accept()
     (claimed,) = await engine.claim(run)
     lease, writer = claimed.lease(), engine.writer().writer
-    writer.append(lease, step_entry(step("a", {"nul": "\x00", "half": "\ud800", "nan": float("nan")})))
+    writer.append(
+        lease, step_entry(step("a", {"nul": "\x00", "half": "\ud800", "nan": float("nan")}))
+    )
     await writer.settle(lease)
     ((entry,),) = await engine.sql("SELECT entry FROM log WHERE run_id = %s AND seq = 3", run)
     assert isinstance(entry, dict)

@@ -1,1 +1,1 @@
-"""Celery processes that claim and advance runs; the logic is the platform's."""
+"""Worker processes: Celery's side of the doorbell, and the loop that hosts runs."""

@@ -64,11 +64,6 @@ class _Value:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
-    text: str
-
-
 class Claims:
     """The claiming side of a worker; one connection, so claims never overlap."""
 
@@ -107,10 +102,3 @@ class Claims:
             statements.VALUES, (list(runs), list(refs)), row=class_row(_Value)
         )
         return {row.ref: json.loads(row.content) for row in rows}
-
-    async def text(self, workspace: WorkspaceId, sha256: bytes) -> str:
-        """The text of the template that a run executes."""
-        rows = await self._connection.fetch(
-            statements.TEXT, (workspace, sha256), row=class_row(_Text)
-        )
-        return rows[0].text

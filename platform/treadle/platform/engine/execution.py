@@ -79,9 +79,7 @@ class GraphRunner:
         known = self._programs.get(run.sha256)
         if known is not None:
             return known
-        return self._programs.read(
-            run.sha256, await self._texts.text(run.workspace_id, run.sha256)
-        )
+        return self._programs.read(run.sha256, await self._texts.text(run.workspace_id, run.sha256))
 
     def _facts(self, run: ClaimedRun) -> RunFacts:
         model = run.settings.get("model")

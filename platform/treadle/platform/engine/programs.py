@@ -3,12 +3,8 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from treadle.agents.errors import TemplateInvalid
 from treadle.agents.interpreter import Graph, compile_graph
-from treadle.agents.language.findings import Findings
-from treadle.agents.language.loading import load
-from treadle.agents.language.model import Template
-from treadle.agents.language.parser import parse
+from treadle.agents.language import Template, parse_template
 from treadle.integrations.registry import all_tools
 
 MOST_PROGRAMS = 512
@@ -18,6 +14,7 @@ MOST_PROGRAMS = 512
 class Program:
     """A template, ready to run."""
 
+    sha256: bytes
     template: Template
     graph: Graph
 
@@ -36,15 +33,17 @@ class Programs:
         return program
 
     def read(self, sha256: bytes, text: str) -> Program:
-        """Read a template's text; raises `TemplateInvalid`."""
+        """Read a stored text; raises `TemplateInvalid`, `NodeTypeNotRunnable`."""
+        return self.get(sha256) or self.compile(
+            sha256, parse_template(text, tools=all_tools()).template
+        )
+
+    def compile(self, sha256: bytes, template: Template) -> Program:
+        """Compile a template that was checked; raises `NodeTypeNotRunnable`."""
         known = self.get(sha256)
         if known is not None:
             return known
-        findings = Findings(load(text))
-        template = parse(findings)
-        if template is None or any(issue.severity == "error" for issue in findings.issues):
-            raise TemplateInvalid(findings.issues)
-        program = Program(template, compile_graph(template, all_tools()))
+        program = Program(sha256, template, compile_graph(template, all_tools()))
         self._programs[sha256] = program
         if len(self._programs) > MOST_PROGRAMS:
             self._programs.popitem(last=False)

@@ -1,0 +1,116 @@
+"""Real worker processes on a real database and broker, and the API in this process."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from treadle.platform.app import create_app
+from treadle.platform.auth.scopes import ALL_SCOPES
+from treadle.platform.db.database import Database
+from treadle.platform.settings import Settings
+from treadle.platform.workspaces.service import create_workspace_key
+
+SECRET = "secret of the tests"
+
+
+@pytest.fixture
+def settings(fresh_database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    return Settings(
+        home=tmp_path,
+        database_url=fresh_database_url,
+        redis_url=redis_url,
+        secret_key=SecretStr(SECRET),
+    )
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller with a key of its own workspace."""
+    assert settings.database_url is not None
+    database = Database(settings.database_url, pool_size=1)
+    key = await create_workspace_key(database, settings, workspace="w", scopes=ALL_SCOPES)
+    await database.close()
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://treadle.test",
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=30,
+    ) as client:
+        yield client
+
+
+@dataclass
+class WorkerProcess:
+    """One worker process."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def terminate(self, timeout_s: float = 30) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
+
+    async def ready(self, name: str) -> None:
+        async with asyncio.timeout(20):
+            while "worker.started" not in self.log.read_text():
+                assert self.process.poll() is None, self.log.read_text()
+                await asyncio.sleep(0.05)
+
+
+StartWorker = Callable[..., WorkerProcess]
+
+
+@pytest.fixture
+def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
+    """Start workers that end with the test."""
+    started: list[WorkerProcess] = []
+
+    def start(name: str = "w1", role: str = "worker", **more: str) -> WorkerProcess:
+        path = tmp_path / f"{name}-{len(started)}.log"
+        arguments = [role, *(["--name", name] if role == "worker" else [])]
+        with path.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "treadle.workers", *arguments],
+                env={**os.environ, **environment(settings), **more},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        worker = WorkerProcess(process, path)
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        if worker.process.poll() is None:
+            worker.kill()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return {
+        "TREADLE_HOME": str(settings.home),
+        "TREADLE_DATABASE_URL": settings.database_url or "",
+        "TREADLE_REDIS_URL": settings.redis_url or "",
+        "TREADLE_SECRET_KEY": SECRET,
+        "TREADLE_EGRESS_ALLOW": "127.0.0.1/32",
+    }

@@ -1,0 +1,163 @@
+"""How the parts of a worker and of a scheduler meet."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from treadle.integrations.egress import Policy, build_client
+from treadle.integrations.egress.urls import DEFAULT_PORTS
+from treadle.platform.connections.vault import Vault
+from treadle.platform.db.database import Database
+from treadle.platform.engine.clock import SystemClock
+from treadle.platform.engine.connections import EngineConnection
+from treadle.platform.engine.errors import DatabaseAway
+from treadle.platform.engine.execution import GraphRunner
+from treadle.platform.engine.host import HostOptions, RunHost
+from treadle.platform.engine.ids import RunId
+from treadle.platform.engine.sweep import Sweeper
+from treadle.platform.engine.texts import StoredTexts
+from treadle.platform.engine.tooling import PlatformToolbox
+from treadle.platform.installation import installation_secret
+from treadle.platform.jobs import Bell
+from treadle.platform.log import get_log
+from treadle.platform.settings import Settings
+from treadle.workers.heavy import HeavyProcesses
+from treadle.workers.models import NoModels
+
+DEFAULT_CONCURRENCY = 64
+SCHEDULER_SWEEP_S = 1.0
+
+log = get_log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where the process finds what it works with."""
+
+    database: str
+    redis: str
+
+
+def urls_of(settings: Settings) -> Urls:
+    """Read them; raises `ValueError` where one is missing."""
+    if settings.database_url is None or settings.redis_url is None:
+        raise ValueError(
+            "TREADLE_DATABASE_URL and TREADLE_REDIS_URL are needed; `treadle up` brings both"
+        )
+    return Urls(settings.database_url, settings.redis_url)
+
+
+class WorkerService:
+    """A worker: hosts runs with real tools."""
+
+    def __init__(self, settings: Settings, *, name: str, concurrency: int) -> None:
+        urls = urls_of(settings)
+        models = NoModels()
+        self._database = Database(urls.database)
+        self._guard = build_client(_policy(settings))
+        self._texts = StoredTexts(EngineConnection(urls.database))
+        self._processes = HeavyProcesses()
+        self._bell = Bell(urls.redis)
+        toolbox = PlatformToolbox(
+            database=self._database,
+            vault=Vault(installation_secret(settings)),
+            guard=self._guard,
+            models=models,
+            search_url=settings.search_url,
+        )
+        runner = GraphRunner(
+            texts=self._texts,
+            toolbox=toolbox,
+            models=models,
+            clock=SystemClock(),
+            processes=self._processes,
+            public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
+        )
+        self._host = RunHost(
+            HostOptions(
+                name=name,
+                database_url=urls.database,
+                redis_url=urls.redis,
+                concurrency=concurrency,
+            ),
+            runner=runner,
+            bell=self._bell,
+            on_replaced=end_this_process,
+        )
+        self._bell.start()
+
+    async def start(self) -> None:
+        """See `Service`."""
+        await self._host.start()
+
+    def ring(self, runs: Sequence[RunId]) -> None:
+        """See `Service`."""
+        self._host.ring(runs)
+
+    async def stop(self) -> None:
+        """See `Service`."""
+        await self._host.drain()
+        await self._host.stop()
+        await self._bell.stop()
+        await self._texts.close()
+        await self._guard.aclose()
+        await self._database.close()
+        self._processes.shutdown(wait=False, cancel_futures=True)
+
+
+class SchedulerService:
+    """A scheduler: sweeps more often than workers do, and rings for what it finds."""
+
+    def __init__(self, settings: Settings) -> None:
+        urls = urls_of(settings)
+        self._connection = EngineConnection(urls.database)
+        self._sweeper = Sweeper(self._connection)
+        self._bell = Bell(urls.redis)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """See `Service`."""
+        await self._sweep()
+        self._bell.start()
+        self._task = asyncio.create_task(self._work())
+
+    def ring(self, runs: Sequence[RunId]) -> None:
+        """A scheduler advances nothing."""
+
+    async def stop(self) -> None:
+        """See `Service`."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._bell.stop()
+        await self._connection.close()
+
+    async def _work(self) -> None:
+        while True:
+            await asyncio.sleep(SCHEDULER_SWEEP_S)
+            with suppress(DatabaseAway):
+                await self._sweep()
+
+    async def _sweep(self) -> None:
+        found = await self._sweeper.sweep()
+        if found:
+            self._bell.ring(found)
+
+
+def end_this_process() -> None:
+    """Stop as on SIGTERM."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _policy(settings: Settings) -> Policy:
+    """What tools may reach: the installation's own search engine is meant, wherever it is."""
+    policy = Policy.parse(settings.egress_allow)
+    if settings.search_url is None:
+        return policy
+    url = urlsplit(settings.search_url)
+    return policy.with_origin(url.hostname or "", url.port or DEFAULT_PORTS[url.scheme])
