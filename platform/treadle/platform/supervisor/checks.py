@@ -1,7 +1,7 @@
 """Questions by which the supervisor knows that a child does its work."""
 
 import asyncio
-from datetime import UTC, datetime
+import time
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -12,7 +12,10 @@ from treadle.platform.db.rls import ENGINE_ROLE
 from treadle.platform.embedded.program import IsReady
 
 _TIMEOUT_S = 5.0
-_REGISTERED = sql.SQL("SELECT 1 FROM workers WHERE name = %s AND started_at >= %s")
+_HAS_TABLES = "SELECT to_regclass('workers')"
+_REGISTERED = sql.SQL(
+    "SELECT 1 FROM workers WHERE name = %s AND started_at > now() - make_interval(secs => %s)"
+)
 
 
 def answers_ok(url: str) -> IsReady:
@@ -30,14 +33,17 @@ def answers_ok(url: str) -> IsReady:
 
 def is_registered(database_url: str, worker: str) -> IsReady:
     """Ask whether a worker of this name has announced itself since now."""
-    since = datetime.now(UTC)
+    begun = time.monotonic()
 
     def ask() -> bool:
+        elapsed_s = time.monotonic() - begun  # counted back on the database's own clock
         try:
             with psycopg.connect(database_url, connect_timeout=2) as link:
+                if link.execute(_HAS_TABLES).fetchone() == (None,):
+                    return False
                 link.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(ENGINE_ROLE)))
-                return link.execute(_REGISTERED, [worker, since]).fetchone() is not None
-        except psycopg.Error:  # not there yet, or not its tables
+                return link.execute(_REGISTERED, [worker, elapsed_s]).fetchone() is not None
+        except psycopg.Error:  # not there for now
             return False
 
     return lambda: asyncio.to_thread(ask)

@@ -1,8 +1,13 @@
-"""What `treadle up` prints: one line per line of a child, with the child's name before it."""
+"""What `treadle up` prints: one line per line of a child, with the child's name before it.
+
+In a terminal log lines are made readable; in a file they stay as they are, for programs.
+"""
 
 import sys
 from asyncio import StreamReader
 from typing import TextIO
+
+from treadle.platform.supervisor.rendering import rendered
 
 SUPERVISOR = "treadle"
 _WIDTH = 9
@@ -49,4 +54,5 @@ class Console:
                 continue
             if not line:
                 return
-            self.line(name, line.decode(errors="replace").rstrip("\r\n"))
+            text = line.decode(errors="replace").rstrip("\r\n")
+            self.line(name, rendered(text) if self._has_colour else text)

@@ -16,13 +16,17 @@ class Fleet:
         self._console = console
         self._groups: list[list[Keeper]] = []
 
-    async def bring(self, *programs: Program) -> None:
-        """Start a group and wait until all of it does its work."""
+    def begin(self, *programs: Program) -> None:
+        """Start a group; returns at once."""
         group = [Keeper(p, env=self._env, console=self._console) for p in programs]
         self._groups.append(group)
         for keeper in group:
             keeper.begin()
-        await asyncio.gather(*(keeper.wait_ready() for keeper in group))
+
+    async def wait_ready(self) -> None:
+        """Wait until all that was begun does its work."""
+        keepers = (keeper for group in self._groups for keeper in group)
+        await asyncio.gather(*(keeper.wait_ready() for keeper in keepers))
 
     async def end(self) -> None:
         """End all groups, the last started first."""

@@ -14,7 +14,7 @@ BACKOFF_S = (0.0, 0.25, 0.5, 1.0, 2.0)
 """Pauses before the restarts of a child that keeps ending; the last one stays."""
 STEADY_S = 10.0
 """A child that lived this long begins at the first pause again."""
-_LOOK_EVERY_S = 0.03
+_LOOK_EVERY_S = 0.05
 
 
 class Keeper:

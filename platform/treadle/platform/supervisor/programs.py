@@ -24,7 +24,7 @@ def worker_program(database_url: str, *, name: str) -> Program:
         name="worker",
         argv=(sys.executable, "-m", "treadle.workers", "worker", "--name", name),
         is_ready=is_registered(database_url, name),
-        grace=timedelta(seconds=20),
+        grace=timedelta(seconds=40),  # its own limit for handing over is shorter
     )
 
 

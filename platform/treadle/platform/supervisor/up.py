@@ -128,7 +128,8 @@ def _opened(postgres: Postgres) -> list[str]:
 
 
 async def _bring(fleet: Fleet, settings: Settings, home: Home, databases: Databases) -> None:
-    await fleet.bring(*databases.programs)
+    fleet.begin(*databases.programs)
+    await fleet.wait_ready()
     write_record(
         home,
         Record(
@@ -138,12 +139,14 @@ async def _bring(fleet: Fleet, settings: Settings, home: Home, databases: Databa
             redis_url=databases.redis_url,
         ),
     )
-    # The API brings the tables; the others read them.
-    await fleet.bring(api_program(settings))
-    await fleet.bring(
+    # All at once, though the API brings the tables that the others use: those try until they are
+    # there, and most of a start is imports.
+    fleet.begin(api_program(settings))
+    fleet.begin(
         worker_program(databases.database_url, name=_worker_name(settings)),
         scheduler_program(),
     )
+    await fleet.wait_ready()
 
 
 async def _end(fleet: Fleet, stop: _Stop, console: Console) -> None:
