@@ -103,11 +103,15 @@ class _Listener(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Listener
+
+    @property
+    def owner(self) -> WebServer:
+        assert isinstance(self.server, _Listener)
+        return self.server.owner
 
     @override
     def setup(self) -> None:
-        self.server.owner.connections += 1
+        self.owner.connections += 1
         super().setup()
 
     @override
@@ -126,8 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
             {name.lower(): value for name, value in self.headers.items()},
             self.rfile.read(int(self.headers.get("Content-Length") or 0)),
         )
-        self.server.owner.asked.append(asked)
-        route = self.server.owner.routes.get(url.path, Reply(b"not found", status=404))
+        self.owner.asked.append(asked)
+        route = self.owner.routes.get(url.path, Reply(b"not found", status=404))
         self.write(route if isinstance(route, Reply) else route(asked))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer
@@ -150,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
     def write_body(self, reply: Reply) -> None:
         pieces = [reply.body] if isinstance(reply.body, bytes) else reply.body
         for piece in pieces:
-            if reply.pause_s and self.server.owner.stopping.wait(reply.pause_s):
+            if reply.pause_s and self.owner.stopping.wait(reply.pause_s):
                 return
             self.wfile.write(piece[: reply.cut_after])
             self.wfile.flush()

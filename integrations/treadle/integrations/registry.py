@@ -11,7 +11,9 @@ from treadle.integrations.errors import UnknownTool
 MODULES: tuple[str, ...] = (
     # one line per integration module, in alphabetical order
     "treadle.integrations.files",
+    "treadle.integrations.http",
     "treadle.integrations.seo",
+    "treadle.integrations.web",
 )
 
 AnyTool = Tool[Any, Any]  # Any: the registry holds tools of every parameter and result type
