@@ -101,7 +101,7 @@ def drafts(model: Decoder, tokens: list[int], chunks: list[int]) -> list[Tensor]
             start = first
             for size in chunks:
                 end = min(start + size, len(tokens))
-                span = Span(tokens[start:end], start, slots[first:end], first)
+                span = Span(tokens[start:end], start, slots, first)
                 before = state[start - first : end - first]
                 parts.append(model.draft_states(lay_out([span]), before, cache, depth))
                 start = end

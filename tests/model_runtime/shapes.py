@@ -140,7 +140,7 @@ def states_in_chunks(model: Decoder, tokens: list[int], chunks: list[int], cache
     start = 0
     for size in chunks:
         end = start + size
-        batch = lay_out([Span(tokens[start:end], start, slots[:end])])
+        batch = lay_out([Span(tokens[start:end], start, slots)])
         found.append(model.states(batch, cache))
         start = end
     assert start == len(tokens)

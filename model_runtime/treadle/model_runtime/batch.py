@@ -16,15 +16,20 @@ from torch import Tensor
 class Span:
     """New tokens of one request.
 
-    `slots` holds the cache row of every position from `first` to the last new token; `start` is
-    the position of the first new token. The MTP layer begins at `first` 1: nothing precedes
-    position 0.
+    `blocks` hold the cache rows of all positions up to the last new token; `start` is the
+    position of the first new token. `first` is the first position that is seen: MTP module k
+    begins at k + 1, for it has nothing to read before.
     """
 
     tokens: Sequence[int]
     start: int
-    slots: Sequence[int]
+    blocks: Sequence[int]
     first: int = 0
+
+    @property
+    def end(self) -> int:
+        """The position after the last new token."""
+        return self.start + len(self.tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +67,52 @@ class Batch:
     order: tuple[int, ...]
 
 
-def lay_out(spans: Sequence[Span], device: torch.device | None = None) -> Batch:
+def lay_out(
+    spans: Sequence[Span], *, block_size: int = 1, device: torch.device | None = None
+) -> Batch:
     """Sort spans by their number of new tokens, keeping the given order within a group."""
     ranked = sorted(range(len(spans)), key=lambda index: len(spans[index].tokens))
     groups: list[Group] = []
+    slots: list[Tensor] = []
     order = [0] * len(spans)
     row = 0
     for new, members in groupby(ranked, key=lambda index: len(spans[index].tokens)):
         indices = list(members)
         for offset, index in enumerate(indices):
             order[index] = row + offset * new
-        groups.append(_group([spans[index] for index in indices], row, new, device))
+        group, written = _group([spans[index] for index in indices], row, block_size, device)
+        groups.append(group)
+        slots.append(written)
         row += len(indices) * new
-    chosen = [spans[index] for index in ranked]
-    tokens = [token for span in chosen for token in span.tokens]
-    positions = [span.start + i for span in chosen for i in range(len(span.tokens))]
-    slots = [slot for span in chosen for slot in span.slots[-len(span.tokens) :]]
+    tokens = [token for index in ranked for token in spans[index].tokens]
+    positions = [
+        position for index in ranked for position in range(spans[index].start, spans[index].end)
+    ]
     return Batch(
         torch.tensor(tokens, device=device),
         torch.tensor(positions, device=device),
-        torch.tensor(slots, device=device),
+        torch.cat(slots),
         tuple(groups),
         tuple(order),
     )
 
 
-def _group(spans: Sequence[Span], row: int, new: int, device: torch.device | None) -> Group:
-    context = max(len(span.slots) for span in spans)
-    table = torch.tensor(
-        [[*span.slots, *[0] * (context - len(span.slots))] for span in spans], device=device
-    )
-    starts = torch.tensor([span.start - span.first for span in spans], device=device)
+def _group(
+    spans: Sequence[Span], row: int, block_size: int, device: torch.device | None
+) -> tuple[Group, Tensor]:
+    """Spans of one length, and the cache rows that their tokens write, (requests · new)."""
+    new, first = len(spans[0].tokens), spans[0].first
+    context = max(span.end for span in spans)
+    width = -(-context // block_size)
+    blocks = torch.tensor([_padded(span.blocks, width) for span in spans], device=device)
+    rows = blocks[:, :, None] * block_size + torch.arange(block_size, device=device)
+    table = rows.flatten(1)[:, :context]
+    starts = torch.tensor([span.start for span in spans], device=device)
     seen = starts[:, None] + torch.arange(new, device=device)
-    mask = torch.arange(context, device=device) <= seen[:, :, None]
-    return Group(slice(row, row + len(spans) * new), new, table, mask)
+    mask = torch.arange(first, context, device=device) <= seen[:, :, None]
+    group = Group(slice(row, row + len(spans) * new), new, table[:, first:], mask)
+    return group, table.gather(1, seen).flatten()
+
+
+def _padded(blocks: Sequence[int], width: int) -> list[int]:
+    return [*blocks[:width], *[0] * (width - len(blocks))]

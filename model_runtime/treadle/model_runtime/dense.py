@@ -92,6 +92,16 @@ class DenseModel:
     angles: Tensor
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of states and cache."""
+        return self.embedding.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.embedding.device
+
+    @property
     def cache_layers(self) -> int:
         """One per block."""
         return len(self.blocks)

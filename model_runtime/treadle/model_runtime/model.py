@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from treadle.model_runtime.batch import Batch
@@ -25,6 +26,16 @@ class Decoder(Protocol):
     @property
     def config(self) -> ModelConfig:
         """As read from the checkpoint."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of states and cache."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
         ...
 
     @property
@@ -66,6 +77,16 @@ class DeepseekModel:
     head: Matrix
     modules: tuple[MtpModule, ...]
     angles: Tensor
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of states and cache."""
+        return self.embedding.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.embedding.device
 
     @property
     def cache_layers(self) -> int:

@@ -1,0 +1,105 @@
+"""Runs the model on planned work and keeps what it remembers: cache rows and block tails."""
+
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from treadle.model_runtime.batch import Batch, Span, lay_out
+from treadle.model_runtime.model import Decoder
+from treadle.model_runtime.scheduler import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading one piece of work gave.
+
+    Attributes:
+        states: After each token read, (tokens, hidden).
+        logits: After each token from the last known one on, (1 + drafts, vocabulary); none if
+            known tokens are left to read.
+    """
+
+    work: Work
+    states: Tensor
+    logits: Tensor | None
+
+
+class Runner:
+    """The model with its cache."""
+
+    def __init__(self, model: Decoder, *, blocks: int, block_size: int, mtp: bool) -> None:
+        self._model, self._block_size = model, block_size
+        layers = model.cache_layers - (0 if mtp else model.mtp_depth)
+        shape = (layers, blocks * block_size, model.cache_width)
+        self._cache = torch.zeros(shape, dtype=model.dtype, device=model.device)
+        # The state after each full block's last token. A request that reuses the block needs it
+        # to let the MTP module read on there.
+        hidden = model.config.hidden_size if mtp else 0
+        self._tails = torch.zeros(blocks, hidden, dtype=model.dtype, device=model.device)
+
+    @torch.inference_mode()
+    def read(self, work: Items[Work]) -> list[Reading]:
+        """One pass of the trunk over all work."""
+        spans = [Span(item.tokens, item.start, item.sequence.blocks) for item in work]
+        batch = self._lay_out(spans)
+        states = self._model.states(batch, self._cache)
+        self._keep_tails(batch, states)
+        parts = [
+            states[row : row + item.count] for row, item in zip(batch.order, work, strict=True)
+        ]
+        return self._with_logits(work, parts)
+
+    @torch.inference_mode()
+    def read_mtp(self, readings: Items[Reading]) -> Tensor:
+        """Let the MTP module read what the trunk has read, up to each newest token.
+
+        Its row at a position needs the token there and the state before it, so it is always one
+        token ahead: when the trunk has read up to a position, the token there is known.
+
+        Returns:
+            The logits of the draft that follows each request's newest token, (readings,
+            vocabulary).
+        """
+        spans, before = zip(*[self._pairs(reading) for reading in readings], strict=True)
+        batch = self._lay_out(spans)
+        hidden = torch.empty(
+            len(batch.tokens), before[0].shape[1], dtype=self._model.dtype, device=before[0].device
+        )
+        for row, part in zip(batch.order, before, strict=True):
+            hidden[row : row + len(part)] = part
+        states = self._model.draft_states(batch, hidden, self._cache)
+        last = [row + len(part) - 1 for row, part in zip(batch.order, before, strict=True)]
+        return self._model.logits(states[last])
+
+    def _lay_out(self, spans: Items[Span]) -> Batch:
+        return lay_out(spans, block_size=self._block_size, device=self._model.device)
+
+    def _with_logits(self, work: Items[Work], parts: Items[Tensor]) -> list[Reading]:
+        """Apply the head to all rows that are wanted, in one go."""
+        counts = [1 + len(item.sequence.drafts) if item.completes else 0 for item in work]
+        wanted = [part[len(part) - count :] for part, count in zip(parts, counts, strict=True)]
+        logits = torch.split(self._model.logits(torch.cat(wanted)), counts)
+        return [
+            Reading(item, part, rows if item.completes else None)
+            for item, part, rows in zip(work, parts, logits, strict=True)
+        ]
+
+    def _keep_tails(self, batch: Batch, states: Tensor) -> None:
+        if not self._tails.shape[1]:
+            return
+        last = (batch.slots + 1) % self._block_size == 0
+        self._tails[batch.slots[last] // self._block_size] = states[last]
+
+    def _pairs(self, reading: Reading) -> tuple[Span, Tensor]:
+        """The tokens for the MTP module to read, and the state before each of them."""
+        work, sequence = reading.work, reading.work.sequence
+        start, end = work.start, sequence.computed
+        before = reading.states[: end - start]
+        if start and start == sequence.reused:
+            tail = self._tails[sequence.blocks[start // self._block_size - 1]]
+            before = torch.cat((tail[None], before))
+        else:
+            start += 1
+        return Span(sequence.tokens[start : end + 1], start, sequence.blocks, first=1), before
