@@ -21,6 +21,10 @@ pytestmark = pytest.mark.slow
 
 PUBLIC = {"/healthz", "/readyz", "/metrics"}
 MIB = 1024 * 1024
+SMALL = """
+    {"treadle": 1, "name": "keyword-research", "version": "1.0.0",
+     "nodes": {"a": {"use": "set", "with": {"x": 1}}}}
+"""
 
 
 def assert_problem(answer: httpx.Response, status: int, code: str) -> None:
@@ -50,6 +54,32 @@ async def test_every_route_with_a_scope_refuses_a_call_without_a_key(
             path = re.sub(r"\{[^}]+\}", "x", route.path)
             answer = await anonymous.request(method, path, content=b"{not json")
             assert_problem(answer, 401, "missing_key")
+
+
+@pytest.mark.parametrize("odd", ["%00", "%ff%fe", "..%2f..", "%F0%9F%98%80", "'; --", "a" * 5000])
+async def test_odd_names_in_a_path_are_no_bug(
+    app: FastAPI, client: httpx.AsyncClient, odd: str
+) -> None:
+    for route in routes_of(app):
+        for method in route.methods or set():
+            if "{" in route.path and "/events" not in route.path:
+                path = re.sub(r"\{[^}]+\}", odd, route.path)
+                answer = await client.request(method, path)
+                assert 400 <= answer.status_code < 500, (method, path, answer.text)
+
+
+@pytest.mark.parametrize("odd", ["%00", "%ff%fe", "AA", "eA", "x" * 300])
+async def test_odd_values_in_a_query_are_no_bug(
+    app: FastAPI, client: httpx.AsyncClient, odd: str
+) -> None:
+    made = await client.put("/v1/templates/keyword-research", json=json.loads(SMALL))
+    assert made.status_code == 201
+    for route in routes_of(app):
+        if route.methods == {"GET"} and "/events" not in route.path:
+            path = re.sub(r"\{[^}]+\}", "keyword-research", route.path)
+            for name in ("cursor", "version", "from", "agent", "status", "path"):
+                answer = await client.get(f"{path}?{name}={odd}")
+                assert answer.status_code < 500, (path, name, answer.text)
 
 
 async def test_an_unknown_path_is_a_problem(client: httpx.AsyncClient) -> None:

@@ -34,9 +34,12 @@ def read_cursor(cursor: str | None) -> str | None:
     if cursor is None:
         return None
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        position = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, ValueError):
         raise _bad_cursor(cursor) from None
+    if not position.isprintable():
+        raise _bad_cursor(cursor)
+    return position
 
 
 def read_id_cursor(cursor: str | None) -> UUID | None:
@@ -46,6 +49,16 @@ def read_id_cursor(cursor: str | None) -> UUID | None:
         return None if position is None else UUID(position)
     except ValueError:
         raise _bad_cursor(position or "") from None
+
+
+def read_offset_cursor(cursor: str | None) -> int:
+    """Return the position as a number of items; for short lists that change rarely."""
+    position = read_cursor(cursor)
+    if position is None:
+        return 0
+    if not position.isdecimal() or len(position) > 9:
+        raise _bad_cursor(position)
+    return int(position)
 
 
 def make_page(

@@ -81,12 +81,18 @@ async def test_anothers_connection_is_404(client: httpx.AsyncClient, new_tenant:
         (
             {"hosts": ["https://api.crm.test/x"]},
             "hosts.0",
-            "a host is a name or address, with a port if need be: api.example.com",
+            "'https://api.crm.test/x' is neither a host nor *.host",
         ),
-        ({"auth": "basic"}, "", "the secret for auth: basic is user:password"),
+        ({"auth": "basic"}, "", "the secret of a basic authorisation is written user:password"),
         ({"header": "X-Key"}, "", "`header` goes with auth: header only"),
-        ({"secret": "a\r\nb"}, "", "a secret that travels in a header is printable ASCII"),
+        (
+            {"secret": "a\r\nb"},
+            "",
+            "the secret is empty or has characters that no header can carry",
+        ),
         ({"secret": ""}, "secret", None),
+        ({"hosts": ["*.com"]}, "hosts.0", None),
+        ({"auth": "header", "header": "a b"}, "", "'a b' is not the name of a header"),
     ],
 )
 async def test_a_wrong_connection_is_422_and_never_echoes_the_secret(

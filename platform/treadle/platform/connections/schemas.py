@@ -1,22 +1,17 @@
 """What a connection looks like, going in and coming out."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, model_validator
 
+from treadle.integrations.egress.credentials import DEFAULT_HEADER, HostPattern, HttpCredential
 from treadle.platform.routing import Body
-
-_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
-_HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
 
 
 def _require_host(text: str) -> str:
-    host = text.strip().lower()
-    if not _HOST.fullmatch(host):
-        raise ValueError("a host is a name or address, with a port if need be: api.example.com")
-    return host
+    HostPattern.parse(text.strip())
+    return text.strip().lower()
 
 
 Host = Annotated[str, AfterValidator(_require_host)]
@@ -32,22 +27,26 @@ class NewHttpConnection(Body):
     name: ConnectionName
     auth: Literal["bearer", "header", "basic"]
     secret: SecretStr = Field(
-        min_length=1, max_length=8192, description="The token, or `user:password` for basic."
+        min_length=1, max_length=8192, description="The token; for basic `user:password`."
     )
-    hosts: list[Host] = Field(min_length=1, max_length=50)
-    header: Annotated[str, StringConstraints(pattern=_HEADER)] | None = Field(
-        default=None, description="For `header`: its name; default X-Api-Key."
+    hosts: list[Host] = Field(
+        min_length=1, max_length=50, description="`api.example.com`, `10.0.0.5:8080`, `*.host`."
+    )
+    header: Annotated[str, StringConstraints(max_length=100)] | None = Field(
+        default=None, description="For `header`: its name, unless the secret is `Name: value`."
     )
 
     @model_validator(mode="after")
     def _check_auth(self) -> Self:
-        secret = self.secret.get_secret_value()
         if self.header is not None and self.auth != "header":
             raise ValueError("`header` goes with auth: header only")
-        if self.auth == "basic" and ":" not in secret:
-            raise ValueError("the secret for auth: basic is user:password")
-        if not secret.isprintable() or not secret.isascii():
-            raise ValueError("a secret that travels in a header is printable ASCII")
+        # The egress layer's own rules, so that what is stored can be used.
+        HttpCredential(
+            self.auth,
+            self.secret.get_secret_value(),
+            tuple(self.hosts),
+            self.header or DEFAULT_HEADER,
+        )
         return self
 
 

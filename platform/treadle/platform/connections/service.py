@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
+from treadle.integrations.egress.credentials import DEFAULT_HEADER
 from treadle.platform.auth.callers import Caller
 from treadle.platform.connections.repository import (
     ConnectionRecord,
@@ -29,7 +30,7 @@ class OpenedHttp:
     """An http connection with its secret, for the egress layer only.
 
     Attributes:
-        hosts: Lower-case, `host` or `host:port`; the secret goes nowhere else.
+        hosts: As `HostPattern` reads them; the secret goes nowhere else.
         header: The header's name where `auth` is `header`.
     """
 
@@ -70,5 +71,5 @@ async def open_connection(
         auth=record.config.auth,
         secret=SecretStr(vault.open(stored.sealed, place)),
         hosts=tuple(record.config.hosts),
-        header=record.config.header or "X-Api-Key",
+        header=record.config.header or DEFAULT_HEADER,
     )

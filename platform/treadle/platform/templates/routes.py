@@ -11,7 +11,14 @@ from treadle.integrations.registry import all_tools
 from treadle.platform.auth.callers import Caller
 from treadle.platform.auth.scopes import Scope
 from treadle.platform.errors import UnsupportedMediaType
-from treadle.platform.pagination import Cursor, Limit, Page, make_page, read_cursor
+from treadle.platform.pagination import (
+    Cursor,
+    Limit,
+    Page,
+    make_page,
+    read_cursor,
+    read_offset_cursor,
+)
 from treadle.platform.problems import IssueView
 from treadle.platform.routing import KIB, Transaction, Wired, api_router, needs
 from treadle.platform.templates.changes import TemplateDiff, compare
@@ -102,7 +109,7 @@ async def versions(
 ) -> Page[VersionView]:
     """List a template's versions, the draft and the highest first, the bundled one last."""
     lines = await list_history(tx, services.templates, name)
-    numbered = list(enumerate(lines))[int(read_cursor(cursor) or 0) :]
+    numbered = list(enumerate(lines))[read_offset_cursor(cursor) :]
     return make_page(
         numbered, limit=limit, show=lambda line: line[1], position=lambda line: line[0] + 1
     )
