@@ -2,7 +2,6 @@
 
 import httpx
 import pytest
-
 from tests.workers.conftest import StartWorker
 
 pytestmark = pytest.mark.slow

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
+from typing_extensions import override
 
 from treadle.platform.engine.ids import RunId
 from treadle.platform.log import get_log
@@ -101,9 +102,11 @@ class _Publisher(threading.Thread):
         super().__init__(name="bell", daemon=True)
         self._url = url
         self._messages = messages
+        self._connection: Connection | None = None
         self._producer: Producer | None = None
         self._deaf_until = 0.0
 
+    @override
     def run(self) -> None:
         """Until the queue says `None`."""
         while (runs := self._messages.get()) is not None:
@@ -130,14 +133,14 @@ class _Publisher(threading.Thread):
 
     def _open(self) -> Producer:
         if self._producer is None:
-            connection = Connection(self._url, transport_options=BROKER_OPTIONS)
-            self._producer = Producer(connection.channel(), auto_declare=False)
+            self._connection = Connection(self._url, transport_options=BROKER_OPTIONS)
+            self._producer = Producer(self._connection, auto_declare=False)
         return self._producer
 
     def _close(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None and producer.channel is not None:
-            producer.channel.connection.client.release()
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            connection.release()
 
 
 def _headers() -> dict[str, object]:

@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import LiteralString
 
 import pytest
 from psycopg.rows import tuple_row
 
 from treadle.agents.interpreter import Gate
 from treadle.agents.ports import Outcome, StepRecord, StepStatus, Succeeded
-from treadle.agents.values import JsonObject
+from treadle.agents.values import JsonObject, JsonValue
 from treadle.platform.db.database import Database
 from treadle.platform.db.ids import WorkspaceId, new_id
 from treadle.platform.engine.acceptance import Acceptance, NewRun
@@ -27,9 +28,8 @@ DIGEST = hashlib.sha256(TEXT.encode()).digest()
 
 
 def step(
-    path: str, output: object = None, *, status: StepStatus = StepStatus.SUCCEEDED
+    path: str, output: "JsonValue" = None, *, status: StepStatus = StepStatus.SUCCEEDED
 ) -> StepRecord:
-    assert output is None or isinstance(output, str | int | dict | list)
     return StepRecord(path=path, node=path, item=None, status=status, output=output)
 
 
@@ -96,9 +96,9 @@ class Engine:
         return host
 
     async def row(
-        self, run: RunId, columns: str = "status, epoch, seq, crashes"
+        self, run: RunId, columns: LiteralString = "status, epoch, seq, crashes"
     ) -> tuple[object, ...]:
-        rows = await self.sql(f"SELECT {columns} FROM runs WHERE id = %s", run)
+        rows = await self.sql(f"SELECT {columns} FROM runs WHERE id = %s", run)  # noqa: S608 - literals of tests
         return rows[0]
 
     async def log(self, run: RunId) -> list[tuple[object, ...]]:
@@ -106,13 +106,12 @@ class Engine:
             "SELECT seq, entry->>'t', entry->>'path' FROM log WHERE run_id = %s ORDER BY seq", run
         )
 
-    async def sql(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
-        # psycopg takes literal statements only; those of tests are made here and nowhere else
-        return await self._sql.fetch(statement, parameters, row=tuple_row)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async def sql(self, statement: LiteralString, *parameters: object) -> list[tuple[object, ...]]:
+        return await self._sql.fetch(statement, parameters, row=tuple_row)
 
     async def until(self, run: RunId, status: str, *, timeout_s: float = 10) -> tuple[object, ...]:
         async with asyncio.timeout(timeout_s):
-            while (row := await self.row(run))[0] != status:
+            while (row := await self.row(run))[0] != status:  # noqa: ASYNC110 - it is in SQL
                 await asyncio.sleep(0.02)
         return row
 

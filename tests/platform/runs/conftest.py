@@ -1,6 +1,5 @@
-"""The real app with a real broker, and a worker's host beside it on the same loop."""
+"""The real app on a database of its own, with a real broker."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest

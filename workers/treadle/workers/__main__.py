@@ -9,11 +9,11 @@ import sys
 import threading
 import warnings
 from types import FrameType
-from typing import cast
 
 from celery import signals
 from celery.apps.worker import Worker
 from celery.exceptions import SecurityWarning
+from typing_extensions import override
 
 from treadle.platform.db.migrate import migrate
 from treadle.platform.log import configure_logging
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
 def _run_worker(settings: Settings, *, name: str, concurrency: int) -> int:
     runs = LoopThread(lambda: WorkerService(settings, name=name, concurrency=concurrency))
     door.answer = runs.ring
-    app.conf.broker_url = urls_of(settings).redis
+    app.conf.update(broker_url=urls_of(settings).redis)
     signals.setup_logging.connect(_keep_logging, weak=False)
     # Celery's reason is pickle, and this worker reads nothing but JSON.
     warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -61,7 +61,7 @@ def _run_worker(settings: Settings, *, name: str, concurrency: int) -> int:
     worker.runs = runs
     worker.start()
     runs.stop()
-    return cast(int, worker.exitcode or 0)
+    return worker.exitcode or 0
 
 
 def _keep_logging(**_: object) -> None:
@@ -74,6 +74,7 @@ class _CeleryWorker(Worker):
 
     runs: LoopThread
 
+    @override
     def on_start(self) -> None:
         """Take the signals over after Celery took them."""
         super().on_start()
@@ -91,8 +92,12 @@ class _CeleryWorker(Worker):
 def _run_scheduler(settings: Settings) -> int:
     runs = LoopThread(lambda: SchedulerService(settings))
     ended = threading.Event()
+
+    def stop(_: int, __: FrameType | None) -> None:
+        ended.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, stop)
     runs.start()
     ended.wait()
     runs.stop()

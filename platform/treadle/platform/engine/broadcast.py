@@ -3,6 +3,10 @@
 What cannot be sent is dropped, what was missed is gone: nothing may depend on it.
 """
 
+# redis-py leaves the types of its options and messages open:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable

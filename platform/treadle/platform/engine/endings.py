@@ -56,5 +56,5 @@ def _wait_json(wait: Wait) -> JsonValue:
         "kind": wait.kind,
         "id": wait.id,
         "node": wait.node,
-        "until": wait.until and wait.until.isoformat(),
+        "until": None if wait.until is None else wait.until.isoformat(),
     }

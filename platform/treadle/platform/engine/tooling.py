@@ -1,6 +1,6 @@
 """What a run's tools may use: the guarded client, bound connections, artifacts, files."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -37,7 +37,7 @@ class PlatformToolbox:
     search_url: str | None
 
     @asynccontextmanager
-    async def open(self, run: ClaimedRun) -> AsyncIterator[Tools]:
+    async def open(self, run: ClaimedRun) -> AsyncGenerator[Tools]:
         """See `Toolbox`. A connection that was deleted since is unbound."""
         yield RunTools(self, run.id, run.workspace_id, await self._connections(run))
 

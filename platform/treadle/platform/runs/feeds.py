@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from treadle.agents.values import JsonValue
@@ -75,7 +75,7 @@ class Feeds:
             listener.hear(COMMITS, self._hear)
 
     @contextmanager
-    def watch(self, run: RunId) -> Iterator[Watch]:
+    def watch(self, run: RunId) -> Generator[Watch]:
         """Be told of a run from here on."""
         watch = Watch()
         self._watches[run].append(watch)

@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select, text
+from sqlalchemy import Row, select, text
 
-from treadle.agents.values import JsonObject, JsonValue
+from treadle.agents.values import JsonValue
 from treadle.platform.db.database import TenantConnection
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.models import log, run_values, runs
@@ -57,14 +58,14 @@ async def list_runs(
 
 async def read_log(tx: TenantConnection, run: UUID, *, after: int = 0) -> list[LogRow]:
     """A run's log after a seq, at most `MOST_ROWS` of it."""
-    query = _log_query().where(log.c.run_id == run, log.c.seq > after)
+    query = select(log).where(log.c.run_id == run, log.c.seq > after)
     rows = await tx.execute(query.order_by(log.c.seq).limit(MOST_ROWS))
     return [LogRow(row.seq, row.at, row.entry) for row in rows]
 
 
 async def read_whole_log(tx: TenantConnection, run: UUID) -> list[LogRow]:
     """All of a run's log."""
-    rows = await tx.execute(_log_query().where(log.c.run_id == run).order_by(log.c.seq))
+    rows = await tx.execute(select(log).where(log.c.run_id == run).order_by(log.c.seq))
     return [LogRow(row.seq, row.at, row.entry) for row in rows]
 
 
@@ -104,9 +105,6 @@ async def cancel_run(tx: TenantConnection, run: UUID) -> None:
     raise RunFinished(RunId(run), row.status)
 
 
-def _log_query() -> Select[tuple[int, object, JsonObject]]:
-    return select(log.c.seq, log.c.at, log.c.entry)
-
-
-def _read(row: Row[tuple[object, ...]]) -> RunRow:
+# Any: SQLAlchemy knows no types of columns declared outside its ORM.
+def _read(row: Row[*tuple[Any, ...]]) -> RunRow:
     return RunRow(*row)

@@ -162,7 +162,7 @@ def _is_wanted(step: Mapping[str, JsonValue], path: str | None, status: str | No
     if status is not None and step["status"] != status:
         return False
     here = str(step["path"])
-    return path is None or path in {here, step["node"]} or here.startswith((f"{path}.", f"{path}["))
+    return path is None or path in (here, step["node"]) or here.startswith((f"{path}.", f"{path}["))
 
 
 def _json(content: JsonValue, status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -165,9 +165,9 @@ def _top_level(steps: Sequence[JsonObject], template: Template) -> list[JsonValu
     found = {str(step["path"]): step for step in steps}
     shown: list[JsonValue] = []
     for name, node in template.nodes.items():
-        step = found[name]
+        step = dict(found[name])
         if isinstance(node, MapNode | LoopNode | SwitchNode):
-            step = step | {"counts": _counts(steps, name)}
+            step["counts"] = _counts(steps, name)
         shown.append(step)
     return shown
 
