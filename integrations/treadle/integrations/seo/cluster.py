@@ -14,6 +14,8 @@ from treadle.integrations.seo.pages import Record
 from treadle.integrations.seo.serps import TOP, Hit, Serp, hits_by_keyword
 from treadle.integrations.seo.words import content_key, phrase_key
 
+MIN_RESULTS = 8  # of ten; a shorter first page says more about the engine than about the keyword
+MIN_SHARED = 3  # results in common; with fewer, 40 % of a short list is chance
 WORDING_THRESHOLD = 0.42  # average cosine; tried on four documentation sites and three shops
 
 
@@ -78,7 +80,8 @@ def cluster_keywords(ctx: ToolContext, params: ClusterParams) -> Clusters:
 def group_keywords(params: ClusterParams) -> list[Cluster]:
     """The clusters, for other tools."""
     keywords = list(dict.fromkeys(params.keywords))
-    hits = hits_by_keyword(params.serps)
+    known = hits_by_keyword(params.serps)
+    hits = {keyword: found for keyword, found in known.items() if len(found) >= MIN_RESULTS}
     groups = by_results([k for k in keywords if k in hits], hits, shared=params.shared)
     buying = {row.keyword for row in params.intents if row.intent in _BUYING}
     unknown = [keyword for keyword in keywords if keyword not in hits]
@@ -112,7 +115,9 @@ def by_results(
     while free:
         head, rest = free[0], free[1:]
         overlap = {k: len(urls[head] & urls[k]) / min(TOP, len(urls[head])) for k in rest}
-        members = [k for k in rest if overlap[k] >= shared]
+        members = [
+            k for k in rest if overlap[k] >= shared and len(urls[head] & urls[k]) >= MIN_SHARED
+        ]
         cohesion = fmean(overlap[k] for k in members) if members else 1.0
         groups.append(([head, *members], Method.SERP, cohesion))
         free = [k for k in rest if k not in set(members)]

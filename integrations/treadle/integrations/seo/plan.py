@@ -18,7 +18,7 @@ from treadle.integrations.seo.rows import Row
 from treadle.integrations.seo.score import KnownCluster, ScoreParams, score
 from treadle.integrations.seo.serps import Serp
 
-PILLARS, PAGES, QUICK_WINS, QUESTIONS, CONFLICTS, EXCLUDED = 5, 10, 8, 10, 8, 12
+PILLARS, PAGES, QUICK_WINS, QUESTIONS, CONFLICTS, EXCLUDED = 5, 8, 5, 8, 5, 10
 MIN_PILLAR = 3  # keywords that make a topic wide enough for a page with subpages
 QUICK_POSITIONS = range(4, 21)  # near enough to the top that a better page may get there
 _QUESTION = re.compile(r"^(how|what|why|when|where|who|which|can|does|do|is|are|should)\b")
@@ -166,6 +166,8 @@ def _quick_wins(rows: Sequence[Row]) -> list[PlanItem]:
     for row in rows:
         if row.your_position in QUICK_POSITIONS:
             reason = f"your page is at position {row.your_position}"
+        elif _QUESTION.match(row.keyword):
+            continue  # it has a section of its own
         elif row.your_url and not row.target_pages and row.basis == "measured":
             reason = "your page uses it but has it neither in the title nor in the main heading"
         else:

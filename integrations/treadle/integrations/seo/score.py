@@ -38,6 +38,7 @@ FORMULA = (
     "100 x value x fit x (1 - difficulty); value = 0.35 intent value + 0.65 demand; "
     "fit = 0.4 + 0.6 closeness to the seeds"
 )
+TARGET_SHARE = 0.4  # of a title's words: "CRM" in six titles does not make six pages about CRM
 _NO_PROVIDER = "no provider or upload of search figures is configured"
 _NO_SEARCH = f"fewer than {MIN_HITS} search results are known for it"
 
@@ -124,9 +125,9 @@ class _Known:
 
     def __init__(self, params: ScoreParams) -> None:
         self.pages = read_pages(params.pages)
-        lines = content_lines(self.pages)
-        self.index = PageIndex(lines)
-        self.affinity = PageAffinity(params.seeds, lines)
+        self.lines = content_lines(self.pages)
+        self.index = PageIndex(self.lines)
+        self.affinity = PageAffinity(params.seeds, self.lines)
         self.intents = {row.keyword: row for row in params.intents}
         self.clusters = {word: cluster for cluster in params.clusters for word in cluster.keywords}
         self.hits = hits_by_keyword(params.serps)
@@ -152,12 +153,17 @@ class _Known:
         )
 
     def own_targets(self, keyword: str) -> list[str]:
-        """Own pages that have the keyword in the title or a heading of level 1."""
+        """Own pages made for a keyword: it is a good part of their title or main heading."""
         pattern = phrase_pattern(keyword)
+        size = len(content_key(keyword))
         return [
             page.url
             for page in self.pages
-            if site_of(page.url) == self.own and pattern.search("\n".join(main_labels(page)))
+            if site_of(page.url) == self.own
+            and any(
+                pattern.search(label) and size >= TARGET_SHARE * len(content_key(label))
+                for label in (*self.lines[page.url][Zone.TITLE], *main_labels(page)[1:])
+            )
         ]
 
 

@@ -135,7 +135,9 @@ def _related(lines: Mapping[str, Lines], seeds: Sequence[str]) -> Iterator[Found
             for line in zones[zone]:
                 for text in longest(line, zone):
                     words = content_key(text)
-                    if len(words) > 1 and word_fit(words, keys) >= _MIN_FIT and words not in keys:
+                    if len(words) < 2 or any(words <= key for key in keys):
+                        continue  # part of a seed or the seed itself
+                    if word_fit(words, keys) >= _MIN_FIT:
                         yield text, url
 
 

@@ -16,6 +16,7 @@ from treadle.platform.demo.errors import DemoFailed
 from treadle.platform.settings import Settings
 
 app = new_app()
+_PLAIN_WIDTH = 160  # columns where there is no terminal to ask
 
 
 @app.command()
@@ -33,7 +34,8 @@ def demo(
 
     Starts a service of its own on free ports in a new home and stops it again.
     """
-    console = Console()
+    terminal = Console()
+    console = terminal if terminal.is_terminal else Console(width=_PLAIN_WIDTH)
     with _home(home) as folder:
         try:
             drive(Settings().model_copy(update={"home": folder}), output, console)

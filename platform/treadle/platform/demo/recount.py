@@ -59,6 +59,8 @@ class _Zones(HTMLParser):
 
     @override
     def handle_endtag(self, tag: str) -> None:
+        for texts in self._texts.values():
+            texts.append(" ")  # what two elements say is not one word
         if tag in self._open:
             while self._open.pop() != tag:
                 pass

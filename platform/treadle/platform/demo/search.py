@@ -9,7 +9,7 @@ from dataclasses import dataclass
 PAGE_SIZE = 10
 _K1, _B = 1.2, 0.75  # the usual BM25 constants
 _TITLE_WEIGHT = 4
-_CUT = 0.35  # of the best score: a page that barely touches the words is no result
+_CUT = 0.5  # of the best score: a page that barely touches the words is no result
 _SNIPPET = 200
 _WORD = re.compile(r"[^\W_]+")
 

@@ -8,12 +8,11 @@ from rich.table import Table
 from treadle.platform.demo.rows import TableRow
 
 _NARROW = 110  # columns; a terminal with fewer gets no column for evidence
-_PLAIN_WIDTH = 160  # where there is no terminal to ask
 
 
 def show_rows(console: Console, title: str, rows: Sequence[TableRow], *, limit: int) -> None:
     """Print the best rows with their scores and their strongest evidence."""
-    is_wide = not console.is_terminal or console.width >= _NARROW
+    is_wide = console.width >= _NARROW
     table = Table(title=f"{title}: {limit} of {len(rows)} keywords", title_justify="left")
     table.add_column("keyword", overflow="fold")
     table.add_column("cluster", overflow="fold")
@@ -33,7 +32,7 @@ def show_rows(console: Console, title: str, rows: Sequence[TableRow], *, limit: 
             f"{row.count} on {row.pages}",
         ]
         table.add_row(*cells, *([_evidence(row)] if is_wide else []))
-    console.print(table, width=None if console.is_terminal else _PLAIN_WIDTH)
+    console.print(table)
 
 
 def _number(value: float | None, *, digits: int) -> str:
