@@ -7,6 +7,8 @@ import string
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+import pytest
+
 from treadle.agents.language import check_template
 from treadle.agents.language.loading import load
 from treadle.agents.values import JsonValue
@@ -120,6 +122,7 @@ def _with_lines(text: str, chance: random.Random) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_no_mutation_crashes_or_hangs(
     example: str, tools: Mapping[str, AnyTool], fuzz_cases: int
 ) -> None:
@@ -128,6 +131,7 @@ def test_no_mutation_crashes_or_hangs(
     assert refused(texts, tools) > fuzz_cases // SHARE // 2
 
 
+@pytest.mark.slow
 def test_no_mutated_tree_crashes_or_hangs(
     example: str, tools: Mapping[str, AnyTool], fuzz_cases: int
 ) -> None:

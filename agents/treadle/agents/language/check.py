@@ -31,11 +31,12 @@ def check(template: Template, findings: Findings, *, tools: Mapping[str, AnyTool
         findings.error(("version",), str(error), "Write major.minor.patch.")
     check_names(template, layout, findings)
     are_schemas_sound = SchemaCheck(template, findings).check(layout.visits)
-    ReferenceCheck(template, layout, findings).check()
+    references = ReferenceCheck(template, layout, findings)
+    references.check()
     _NodeCheck(template, findings, tools).check(layout)
     MockCheck(template, layout, findings).check(with_inputs=are_schemas_sound)
     check_cycles(layout, findings)
-    check_unused(template, layout, tools, findings)
+    check_unused(layout, references.read, tools, findings)
 
 
 class _NodeCheck:

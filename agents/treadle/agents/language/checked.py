@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from treadle.agents.errors import Issue, TemplateInvalid
 from treadle.agents.language.check import check
-from treadle.agents.language.findings import Findings
+from treadle.agents.language.findings import MOST, Findings, TooMany
 from treadle.agents.language.loading import load
 from treadle.agents.language.model import Template
 from treadle.agents.language.parser import parse
@@ -44,7 +44,12 @@ def check_template(text: str | bytes, *, tools: Mapping[str, AnyTool]) -> list[I
 
 def _read(text: str | bytes, tools: Mapping[str, AnyTool]) -> tuple[Template | None, list[Issue]]:
     findings = Findings(load(text))
-    template = parse(findings)
-    if template is not None:
-        check(template, findings, tools=tools)
+    template: Template | None = None
+    try:
+        template = parse(findings)
+        if template is not None:
+            check(template, findings, tools=tools)
+    except TooMany:
+        message = f"more than {MOST} findings; the rest is not shown"
+        return None, [*findings.issues, Issue("error", "", 1, 1, message)]
     return template, findings.issues

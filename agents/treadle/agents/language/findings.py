@@ -1,12 +1,20 @@
 """Collects what is found about a template, each with its place."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Literal
+
+from rapidfuzz import fuzz, process
 
 from treadle.agents.errors import Issue
 from treadle.agents.language.document import Document, Spot, dotted
 from treadle.agents.nodes.fields import Path
+
+NEAR = 60  # of 100; two of five letters may be wrong
+MOST = 500  # issues shown; a person needs fewer, and each costs time
+
+
+class TooMany(Exception):
+    """Enough was found; the rest is not looked for."""
 
 
 class Findings:
@@ -45,16 +53,14 @@ class Findings:
         name = dotted(path)
         issue = Issue(severity, name, where.line, where.column, message, hint)
         self._issues.setdefault((name, message), issue)
+        if len(self._issues) > MOST:
+            raise TooMany
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint that names what is spelt nearly like this, `None` without one."""
-    choices = list(known)
-    near = difflib.get_close_matches(name[:80], choices, n=1, cutoff=0.6)
-    if not near:
-        lowered = {choice.lower(): choice for choice in choices}
-        near = [lowered[name.lower()]] if name.lower() in lowered else []
-    return f"Did you mean `{near[0]}`?" if near else None
+    near = process.extractOne(name[:80], list(known), scorer=fuzz.ratio, score_cutoff=NEAR)
+    return f"Did you mean `{near[0]}`?" if near is not None else None
 
 
 def did_you_mean_or(name: str, known: Iterable[str], *, what: str) -> str:

@@ -7,7 +7,7 @@ schema can be written to take for ever.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
@@ -17,7 +17,8 @@ from treadle.agents.language.shapes import pointed
 from treadle.agents.nodes.fields import Path
 from treadle.agents.values import JsonObject, JsonValue
 
-MAX_REFERENCES = 5_000
+BASE_WORK = 50_000  # keywords tried for one value, half a second or so
+WORK_PER_PART = 50  # and for each part of it more: large inputs are honest work
 MAX_ERRORS = 50
 
 
@@ -41,28 +42,35 @@ _extend = cast(  # the library has no types for it
 )
 
 
-class _Fuel:
-    def __init__(self) -> None:
-        self.left = MAX_REFERENCES
+_Keyword: TypeAlias = Callable[
+    [_Validator, Any, Any, JsonObject], Iterator[ValidationError] | None
+]  # Any: the schema's own value for the keyword
+_KEYWORDS = cast("Mapping[str, _Keyword]", Draft202012Validator.VALIDATORS)  # untyped there
 
-    def spend(self) -> None:
-        self.left -= 1
+
+class _Fuel:
+    def __init__(self, amount: int) -> None:
+        self.left = amount
+
+    def spend(self, amount: int) -> None:
+        self.left -= amount
         if self.left < 0:
             raise _TooMuch
 
 
 class _TooMuch(Exception):
-    """The schema follows too many references."""
+    """The schema asks for too much work."""
 
 
 def misfits(value: JsonValue, schema: JsonObject, schemas: JsonObject) -> list[Misfit]:
     """How a value does not fit a schema, whose `#/schemas/x` mean `schemas`; empty when it fits."""
     root: JsonObject = {**schema, "schemas": schemas}
     try:
-        found = _validator(root).iter_errors(value)
+        fuel = _Fuel(BASE_WORK + WORK_PER_PART * _size(value))
+        found = _validator(root, fuel).iter_errors(value)
         return [_in_words(error) for _, error in zip(range(MAX_ERRORS), found, strict=False)]
     except (_TooMuch, RecursionError):
-        return [Misfit((), "the schema follows too many references to be checked")]
+        return [Misfit((), "the schema asks for too much work to be checked")]
     except WrongPattern as error:
         return [Misfit((), str(error))]
 
@@ -73,19 +81,43 @@ def metaschema_faults(schema: JsonValue) -> list[Misfit]:
     return [_in_words(error) for _, error in zip(range(10), meta.iter_errors(schema), strict=False)]
 
 
-def _validator(root: JsonObject) -> _Validator:
-    fuel = _Fuel()
+def _size(value: JsonValue) -> int:
+    match value:
+        case dict():
+            return 1 + sum(map(_size, value.values()))
+        case list():
+            return 1 + sum(map(_size, value))
+        case _:
+            return 1
 
+
+def _validator(root: JsonObject, fuel: _Fuel) -> _Validator:
     def follow(
         validator: _Validator, reference: str, instance: JsonValue, schema: JsonObject
     ) -> Iterator[ValidationError]:
-        fuel.spend()
         target = pointed(root, reference)
         if isinstance(target, dict | bool):
             yield from validator.descend(instance, target)
 
-    keywords = {"$ref": follow, "pattern": _pattern, "format": _format, "uniqueItems": _unique}
-    return _extend(Draft202012Validator, keywords)(root)
+    own: dict[str, _Keyword] = {
+        "$ref": follow, "pattern": _pattern, "format": _format, "uniqueItems": _unique,
+    }  # fmt: skip
+    keywords = {**_KEYWORDS, **own}
+    counted = {name: _counted(keyword, fuel) for name, keyword in keywords.items()}
+    return _extend(Draft202012Validator, counted)(root)
+
+
+def _counted(keyword: _Keyword, fuel: _Fuel) -> _Keyword:
+    """The same keyword; each use costs as much as it has parts."""
+
+    def run(
+        validator: _Validator, rule: Any, instance: JsonValue, schema: JsonObject
+    ) -> Iterator[ValidationError]:  # Any: the schema's own value for the keyword
+        parts = cast("list[object]", rule) if isinstance(rule, list | dict) else []
+        fuel.spend(1 + len(parts))
+        yield from keyword(validator, rule, instance, schema) or ()
+
+    return run
 
 
 def _pattern(

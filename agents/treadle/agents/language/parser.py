@@ -17,11 +17,12 @@ from treadle.agents.language.model import Template
 from treadle.agents.language.triggers import TRIGGER_TYPES, ToolTrigger, Trigger
 from treadle.agents.nodes import NODE_TYPES, Node, node_type
 from treadle.agents.nodes.base import Part
-from treadle.agents.nodes.fields import Path
+from treadle.agents.nodes.fields import Path, marked_strings
 from treadle.agents.values import JsonObject, JsonValue
 
 P = TypeVar("P", bound=Part)
 _REPAIRS = 4
+MOST_EXPRESSIONS = 4_000  # each takes a fifth of a millisecond to compile
 
 
 def parse(findings: Findings) -> Template | None:
@@ -30,6 +31,9 @@ def parse(findings: Findings) -> Template | None:
     if not isinstance(content, dict):
         hint = "A template starts with `treadle: 1`."
         findings.error((), f"a template is a mapping, found {shown(content)}", hint)
+        return None
+    if sum(1 for _ in marked_strings(content)) > MOST_EXPRESSIONS:
+        findings.error((), f"a template has at most {MOST_EXPRESSIONS} texts with expressions")
         return None
     version = content.get("treadle", 1)
     if version != 1 or isinstance(version, bool):

@@ -3,6 +3,7 @@
 from treadle.agents.expressions import Reference
 from treadle.agents.language import outputs, shapes
 from treadle.agents.language.findings import Findings, did_you_mean, did_you_mean_or
+from treadle.agents.language.graph import node_read
 from treadle.agents.language.model import Template
 from treadle.agents.language.scope import Scope
 from treadle.agents.language.scopes import ERROR, NODE_FIELDS, RUN_FIELDS, Layout, Visit
@@ -31,6 +32,8 @@ class ReferenceCheck:
         self._layout = layout
         self._findings = findings
         self._inside: dict[str, str] = {}
+        self.read: set[tuple[int, str]] = set()
+        """Every name that is read, with the `id` of the scope it stands in."""
         for visit in layout.visits:
             if visit.owners:
                 self._inside.setdefault(visit.name, visit.owners[-1])
@@ -51,6 +54,7 @@ class ReferenceCheck:
             scope = _scope_of(visit, path, inner)
             self._check(expression, (*visit.path, *path), scope)
         for index, name in enumerate(visit.node.needs):
+            self._note(name, visit.scope)
             if name not in visit.scope.visible_ids():
                 path = (*visit.path, "needs", index)
                 self._unknown(name, visit.scope.visible_ids(), path, None, what="node")
@@ -73,6 +77,7 @@ class ReferenceCheck:
     def _check(self, expression: Expression, path: Path, scope: Scope) -> None:
         for placed in placed_references(expression, path):
             reference = placed.reference
+            self._note(node_read(reference), scope)
             if scope.holder_of(reference.name) is None:
                 self._unknown(reference.name, scope.visible(), placed.path, reference)
             elif reference.name == "nodes":
@@ -80,6 +85,11 @@ class ReferenceCheck:
             else:
                 shape = outputs.name_shape(scope, reference.name)
                 self._check_fields(shape, reference.name, reference.fields, reference, placed.path)
+
+    def _note(self, name: str, scope: Scope) -> None:
+        holder = scope.holder_of(name)
+        if holder is not None:
+            self.read.add((id(holder), name))
 
     def _check_record(self, reference: Reference, path: Path, scope: Scope) -> None:
         if not reference.fields:

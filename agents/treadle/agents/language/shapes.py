@@ -11,6 +11,8 @@ from typing import TypeAlias
 from treadle.agents.values import JsonObject, JsonValue
 
 MOST_HOPS = 20
+MOST_OPTIONS = 8
+MOST_UNIONS = 3  # schemas can hold unions of unions without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,16 @@ def item(shape: Shape) -> Shape:
 
 
 def either(options: Iterable[Shape]) -> Shape:
-    """One of these; `Anything` if one of them is, or if there are none."""
-    found = tuple(options)
-    if not found or any(isinstance(option, Anything) for option in found):
+    """One of these; `Anything` if one of them is, if there are none, or if there are too many."""
+    found: dict[int, Shape] = {}
+    for option in options:
+        inner = option.options if isinstance(option, OneOf) else (option,)
+        found |= {id(shape): shape for shape in inner}
+    distinct = tuple(found.values())
+    is_unknown = any(isinstance(option, Anything) for option in distinct)
+    if not distinct or is_unknown or len(distinct) > MOST_OPTIONS:
         return ANYTHING
-    return found[0] if len(found) == 1 else OneOf(found)
+    return distinct[0] if len(distinct) == 1 else OneOf(distinct)
 
 
 def of_constant(value: JsonValue) -> Shape:
@@ -131,22 +138,22 @@ def _field_of_any(options: tuple[Shape, ...], name: str) -> Shape | NoField:
     return NoField(known, "an object" if known else missing[0].what)
 
 
-def opened(shape: Shape) -> Shape:
+def opened(shape: Shape, unions: int = 0) -> Shape:
     """A schema turned into fields, list or union, one level deep; other shapes as they are."""
     if not isinstance(shape, Described):
         return shape
     schema = _followed(shape)
-    if schema is None or "allOf" in schema or "if" in schema:
+    if schema is None or "allOf" in schema or "if" in schema or unions > MOST_UNIONS:
         return ANYTHING
-    for union in ("anyOf", "oneOf"):
-        options = schema.get(union)
-        if isinstance(options, list):
-            described = [Described(option, shape.root) for option in options]
-            return either(opened(option) for option in described)
     types = schema.get("type")
-    if isinstance(types, list):
-        return either(opened(Described({**schema, "type": one}, shape.root)) for one in types)
-    return _opened_type(schema, types, shape.root)
+    options = schema.get("anyOf", schema.get("oneOf"))
+    if options is None and isinstance(types, list):
+        options = [{**schema, "type": one} for one in types[: MOST_OPTIONS + 1]]
+    if not isinstance(options, list):
+        return _opened_type(schema, types, shape.root)
+    if len(options) > MOST_OPTIONS:
+        return ANYTHING
+    return either(opened(Described(option, shape.root), unions + 1) for option in options)
 
 
 def _opened_type(schema: JsonObject, kind: JsonValue, root: JsonObject) -> Shape:
