@@ -1,14 +1,15 @@
 """LangGraph's functional API as this house uses it: no checkpointer, no interrupts, typed.
 
-The only module that imports langgraph.
+The only module that imports langgraph or langsmith.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-# langgraph is a namespace package: its py.typed is not seen for `langgraph.func`.
+# langgraph is a namespace package, so its py.typed is not seen; langsmith types in part only.
 from langgraph.func import entrypoint, task  # pyright: ignore[reportMissingTypeStubs]
+from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType]
 
 P = ParamSpec("P")
 I = TypeVar("I")  # noqa: E741  # input
@@ -32,7 +33,9 @@ def as_entrypoint(body: Callable[[I], Awaitable[O]]) -> Callable[[I], Coroutine[
     compiled = _ENTRYPOINT(body)
 
     async def run(value: I) -> O:
-        outcome: O = await compiled.ainvoke(value)
+        # LANGSMITH_TRACING in the environment would send inputs and outputs to another company.
+        with tracing_context(enabled=False):
+            outcome: O = await compiled.ainvoke(value)
         return outcome
 
     return run
