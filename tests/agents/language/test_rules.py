@@ -163,3 +163,16 @@ def test_a_wrong_name_and_version(lint: Lint) -> None:
 def test_a_template_without_nodes(lint: Lint) -> None:
     assert bare(lint(HEAD)) == ["nodes: missing key `nodes`"]
     assert bare(lint(HEAD + "nodes: {}\n")) == ["nodes: a template needs at least one node"]
+
+
+def test_a_declared_connection_that_nobody_uses_is_a_warning(lint: Lint) -> None:
+    found = lint(HEAD + "connections: {g: {type: google}}\n" + NODE)
+    assert bare(found, "warning") == ["connections.g: no node uses the connection `g`"]
+
+
+def test_an_unknown_tool_hides_no_other_mistake(lint: Lint) -> None:
+    nodes = "nodes: {a: {use: web.serach, connection: g, with: {x: '${{ b }}'}}}\n"
+    found = lint(HEAD + "connections: {g: {type: google}}\n" + nodes)
+    assert bare(found) == ["nodes.a.use: unknown tool 'web.serach'",
+                           "nodes.a.with.x: unknown name `b`"]  # fmt: skip
+    assert bare(found, "warning") == []

@@ -72,6 +72,8 @@ class _NodeCheck:
                     with_path = (*path, "with")
                     self._arguments.check(tool, node.arguments, with_path, holder=path)
                     self._connections.check_use(tool, node.connection, path, visit.guards)
+                elif node.connection is not None:
+                    self._connections.check_name(node.connection, (*path, "connection"))
             case AgentNode():
                 for index, entry in enumerate(node.config.tools):
                     at = (*path, "with", "tools", index)
