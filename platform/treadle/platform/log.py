@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import Protocol, TextIO
+from typing import Protocol
 
 import structlog
 
@@ -27,13 +27,25 @@ class Log(Protocol):
         ...
 
 
+class Stream(Protocol):
+    """Where a log goes."""
+
+    def write(self, text: str, /) -> object:
+        """Take a line."""
+        ...
+
+    def isatty(self) -> bool:
+        """Whether a person looks at it."""
+        ...
+
+
 def get_log(name: str) -> Log:
     """A logger; fields bound at the edge (request, run) are added to all it says."""
     log: Log = structlog.stdlib.get_logger(name)
     return log
 
 
-def configure_logging(*, stream: TextIO = sys.stderr, level: int = logging.INFO) -> None:
+def configure_logging(*, stream: Stream = sys.stderr, level: int = logging.INFO) -> None:
     """Set up logging of this process; call it once, where the process starts.
 
     Tracebacks never show local variables: they may hold secrets.

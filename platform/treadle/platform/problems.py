@@ -99,6 +99,8 @@ async def _platform_error(_: Request, error: Exception) -> JSONResponse:
     headers: dict[str, str] = {}
     if error.status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if error.status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        headers["Connection"] = "close"  # else the server reads on to the end of the body
     if error.status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers |= _RETRY_AFTER
     issues = error.issues if isinstance(error, Unprocessable) else None
