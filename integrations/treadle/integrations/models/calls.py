@@ -33,12 +33,16 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens of one call and what they cost; `None` where the endpoint has no price."""
+    """Tokens of one call and what they cost; `None` where the endpoint has no price.
+
+    `is_estimated`: the endpoint counted nothing, so the texts were measured.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
     cost_usd: float | None = None
+    is_estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
