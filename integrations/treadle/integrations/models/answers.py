@@ -7,7 +7,7 @@ import httpx
 from pydantic import ValidationError
 
 from treadle.integrations.models.failures import Complaints
-from treadle.integrations.models.sse import EventParser
+from treadle.integrations.models.sse import EndlessEvent, EventParser
 from treadle.integrations.models.thinking import ThoughtSplitter
 from treadle.integrations.models.wire import WireAnswer, WireUsage
 
@@ -52,20 +52,23 @@ async def _read_stream(
     response: httpx.Response, complaints: Complaints, on_delta: Callable[[str], None] | None
 ) -> Answer:
     collected = _Collected(complaints, on_delta)
-    async for event in _events(response):
+    async for event in _events(response, complaints):
         if event.strip() == DONE:
             break
         collected.take(_parse(event, complaints))
     return collected.result()
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[str]:
+async def _events(response: httpx.Response, complaints: Complaints) -> AsyncIterator[str]:
     parser = EventParser()
-    async for chunk in response.aiter_bytes():
-        for event in parser.feed(chunk):
+    try:
+        async for chunk in response.aiter_bytes():
+            for event in parser.feed(chunk):
+                yield event
+        for event in parser.finish():
             yield event
-    for event in parser.finish():
-        yield event
+    except EndlessEvent as error:
+        raise complaints.broken(f"sends {error}", code="model_bad_stream") from error
 
 
 def _parse(text: str, complaints: Complaints) -> WireAnswer:

@@ -116,8 +116,7 @@ class OpenAIModelClient(ModelClient):
         try:
             async with self._http.stream("POST", url, json=body, headers=headers) as response:
                 if response.status_code != HTTPStatus.OK:
-                    await read_body(response, complaints)
-                    raise complaints.status(response)
+                    raise complaints.status(response, await read_body(response, complaints))
                 return await read_answer(response, complaints, heard.callback)
         except httpx.HTTPError as error:
             raise complaints.transport(error) from error

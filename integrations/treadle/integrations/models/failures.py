@@ -27,8 +27,8 @@ class Complaints:
         self._alias = alias
         self._redactor = redactor
 
-    def status(self, response: httpx.Response) -> ToolError:
-        """An answer that is not 200; its body has been read."""
+    def status(self, response: httpx.Response, body: bytes) -> ToolError:
+        """An answer that is not 200."""
         status = response.status_code
         error_class, code = _CLASSES.get(
             status,
@@ -37,7 +37,7 @@ class Complaints:
             else (ErrorClass.INVALID_INPUT, "model_refused"),
         )
         return ToolError(
-            self._said(f"answers with status {status}", _message_in(response)),
+            self._said(f"answers with status {status}", _message_in(body)),
             error_class=error_class,
             code=code,
             delivery=Delivery.REFUSED if status < 500 else Delivery.UNKNOWN,
@@ -92,13 +92,13 @@ class Complaints:
         return f"the endpoint of the model {self._alias!r} {what}" + (f": {told}" if told else "")
 
 
-def _message_in(response: httpx.Response) -> str:
+def _message_in(body: bytes) -> str:
     try:
-        error = WireAnswer.model_validate_json(response.content).error
+        error = WireAnswer.model_validate_json(body).error
     except ValueError:
-        return response.text
+        error = None
     if error is None:
-        return response.text
+        return body.decode(errors="replace")
     return error if isinstance(error, str) else _parts(error)[0]
 
 

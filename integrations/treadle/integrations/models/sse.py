@@ -1,8 +1,13 @@
 """Server-sent events from bytes, cut anywhere."""
 
-from treadle.integrations.errors import Delivery, ErrorClass, ToolError
-
 MAX_LINE = 1_000_000  # bytes; a piece of an answer is a few hundred
+
+
+class EndlessEvent(ValueError):
+    """A line or an event is longer than `MAX_LINE`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a line or event of more than {MAX_LINE:,} bytes")
 
 
 class EventParser:
@@ -14,14 +19,14 @@ class EventParser:
         self._size = 0
 
     def feed(self, chunk: bytes) -> list[str]:
-        """Events completed by this chunk; raises `ToolError` for a line or event without end."""
+        """Events completed by this chunk; raises `EndlessEvent`."""
         *lines, self._rest = _lines(self._rest + chunk)
         if len(self._rest) > MAX_LINE:
-            raise _endless()
+            raise EndlessEvent
         events: list[str] = []
         for line in lines:
             if len(line) > MAX_LINE:
-                raise _endless()
+                raise EndlessEvent
             if line:
                 self._take(line)
             elif self._data:
@@ -42,7 +47,7 @@ class EventParser:
         self._data.append(value.removeprefix(" "))
         self._size += len(value)
         if self._size > MAX_LINE:
-            raise _endless()
+            raise EndlessEvent
 
     def _pop(self) -> str:
         event = "\n".join(self._data)
@@ -58,12 +63,3 @@ def _lines(text: bytes) -> list[bytes]:
     if is_open:
         lines[-1] += b"\r"
     return lines
-
-
-def _endless() -> ToolError:
-    return ToolError(
-        f"the model endpoint sends a line of more than {MAX_LINE:,} bytes",
-        error_class=ErrorClass.UPSTREAM,
-        code="model_bad_stream",
-        delivery=Delivery.UNKNOWN,
-    )

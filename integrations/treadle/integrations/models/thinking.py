@@ -46,8 +46,8 @@ class ThoughtSplitter:
         """Where the answer begins and ends as far as is known: positions in the text."""
         head = len(self._text) - len(self._text.lstrip())
         body = self._text[head:]
-        if OPEN.startswith(body[: len(OPEN)]) and len(body) < len(OPEN):
-            return head, head  # perhaps the beginning of <think>
+        if len(body) < len(OPEN) and OPEN.startswith(body):
+            return 0, 0  # perhaps the beginning of <think>
         if body.startswith(OPEN):
             close = self._text.find(CLOSE)
             if close < 0:
