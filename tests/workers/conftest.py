@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -67,11 +67,11 @@ class WorkerProcess:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
 
-    def terminate(self, timeout_s: float = 30) -> int:
+    async def terminate(self, timeout_s: float = 30) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout_s)
+        return await asyncio.to_thread(self.process.wait, timeout_s)
 
-    async def ready(self, name: str) -> None:
+    async def ready(self) -> None:
         async with asyncio.timeout(20):
             while "worker.started" not in self.log.read_text():
                 assert self.process.poll() is None, self.log.read_text()
@@ -114,3 +114,44 @@ def environment(settings: Settings) -> dict[str, str]:
         "TREADLE_SECRET_KEY": SECRET,
         "TREADLE_EGRESS_ALLOW": "127.0.0.1/32",
     }
+
+
+@dataclass
+class Sink:
+    """A server outside of our walls that counts what reaches it; `/slow/…` takes its time."""
+
+    url: str
+    requests: list[tuple[str, str | None]] = field(default_factory=list[tuple[str, str | None]])
+
+    def count(self, path: str) -> int:
+        return sum(seen == path for seen, _ in self.requests)
+
+    def keys(self, path: str) -> set[str | None]:
+        return {key for seen, key in self.requests if seen == path}
+
+    async def reached(self, path: str, times: int = 1) -> None:
+        async with asyncio.timeout(20):
+            while self.count(path) < times:  # noqa: ASYNC110 - seldom asked for
+                await asyncio.sleep(0.01)
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        path = head.split(" ", 2)[1]
+        lines = (line.partition(":") for line in head.split("\r\n"))
+        headers = {name.lower(): value.strip() for name, _, value in lines}
+        self.requests.append((path, headers.get("idempotency-key")))
+        if path.startswith("/slow"):
+            await asyncio.sleep(1.5)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+        writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[Sink]:
+    sink = Sink("")
+    server = await asyncio.start_server(sink.answer, "127.0.0.1", 0)
+    sink.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield sink
+    server.close()

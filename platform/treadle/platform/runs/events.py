@@ -48,7 +48,13 @@ def show_delta(run: RunId, message: bytes) -> str:
 
 
 async def stream_events(
-    feeds: Feeds, listener: Listener | None, run: RunId, workspace: WorkspaceId, *, after: int
+    feeds: Feeds,
+    listener: Listener | None,
+    run: RunId,
+    workspace: WorkspaceId,
+    *,
+    after: int,
+    has_ended: bool,
 ) -> AsyncIterator[str]:
     """Events after a place in the log, until the run's last; deltas and heartbeats in between."""
     pieces: asyncio.Queue[object] = asyncio.Queue(maxsize=1000)
@@ -58,7 +64,7 @@ async def stream_events(
             pieces.put_nowait(show_delta(run, message))
 
     async def follow() -> None:
-        async for rows in feeds.follow(run, workspace, after=after):
+        async for rows in feeds.follow(run, workspace, after=after, has_ended=has_ended):
             for row in rows:
                 if row.is_event:
                     await pieces.put(show_event(run, row))

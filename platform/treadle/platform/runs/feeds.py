@@ -87,9 +87,13 @@ class Feeds:
                 del self._watches[run]
 
     async def follow(
-        self, run: RunId, workspace: WorkspaceId, *, after: int
+        self, run: RunId, workspace: WorkspaceId, *, after: int, has_ended: bool
     ) -> AsyncIterator[Sequence[LogRow]]:
-        """A run's log after a seq, until its end; an empty batch when nothing came for a while."""
+        """A run's log after a seq, until its end; an empty batch when nothing came for a while.
+
+        Args:
+            has_ended: The run had ended before: what is there now is all there will be.
+        """
         with self.watch(run) as watch:
             rows = await self.read(run, workspace, after=after)
             while True:
@@ -98,6 +102,8 @@ class Feeds:
                     after = rows[-1].seq
                     if rows[-1].is_end:
                         return
+                elif has_ended:
+                    return
                 rows = await self.next(watch, run, workspace, after=after)
 
     async def next(

@@ -137,10 +137,15 @@ async def get_events(
     """Follow a run: server-sent events, from the first or after `Last-Event-ID`, until its end."""
     run_id = RunId(parse_id("run", run))
     async with services.database.tenant(caller.workspace) as tx:
-        await get_run(tx, run_id)
+        row = await get_run(tx, run_id)
     after = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
     events = stream_events(
-        services.runs.feeds, services.runs.listener, run_id, caller.workspace, after=after
+        services.runs.feeds,
+        services.runs.listener,
+        run_id,
+        caller.workspace,
+        after=after,
+        has_ended=row.finished_at is not None,
     )
     return StreamingResponse(
         events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
