@@ -18,14 +18,14 @@ class Pools:
     def __init__(self, policy: Policy, resolver: Resolver, tls: ssl.SSLContext) -> None:
         self.policy = policy
         self._resolver = resolver
-        self._tls = tls
+        self.tls = tls
         self._pools: dict[Policy, httpcore.AsyncConnectionPool] = {}
 
     def pool(self, policy: Policy) -> httpcore.AsyncConnectionPool:
         """The pool for a policy: the installation's own, or one with a configured service added."""
         if policy not in self._pools:
             self._pools[policy] = httpcore.AsyncConnectionPool(
-                ssl_context=self._tls,
+                ssl_context=self.tls,
                 max_connections=None,
                 max_keepalive_connections=0,
                 network_backend=GuardedBackend(policy, self._resolver),
