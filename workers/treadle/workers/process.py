@@ -10,15 +10,17 @@ from urllib.parse import urlsplit
 
 from treadle.integrations.egress import Policy, build_client
 from treadle.integrations.egress.urls import DEFAULT_PORTS
+from treadle.integrations.models.client import OpenAIModelClient
+from treadle.integrations.models.endpoints import EndpointTable, load_endpoints
 from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
 from treadle.platform.engine.clock import SystemClock
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.errors import DatabaseAway
 from treadle.platform.engine.execution import GraphRunner
-from treadle.platform.engine.host import HostOptions, RunHost
+from treadle.platform.engine.host import SWEEP_S, HostOptions, RunHost
 from treadle.platform.engine.ids import RunId
-from treadle.platform.engine.sweep import Sweeper
+from treadle.platform.engine.sweep import RING_AGAIN_S, Sweeper
 from treadle.platform.engine.texts import StoredTexts
 from treadle.platform.engine.tooling import PlatformToolbox
 from treadle.platform.installation import installation_secret
@@ -26,7 +28,6 @@ from treadle.platform.jobs import Bell
 from treadle.platform.log import get_log
 from treadle.platform.settings import Settings
 from treadle.workers.heavy import HeavyProcesses
-from treadle.workers.models import NoModels
 
 DEFAULT_CONCURRENCY = 64
 SCHEDULER_SWEEP_S = 1.0
@@ -54,9 +55,17 @@ def urls_of(settings: Settings) -> Urls:
 class WorkerService:
     """A worker: hosts runs with real tools."""
 
-    def __init__(self, settings: Settings, *, name: str, concurrency: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        name: str,
+        concurrency: int,
+        sweep_s: float = SWEEP_S,
+        ring_again_s: float = RING_AGAIN_S,
+    ) -> None:
         urls = urls_of(settings)
-        models = NoModels()
+        self._models = models = OpenAIModelClient(_endpoints(settings))
         self._database = Database(urls.database)
         self._guard = build_client(_policy(settings))
         self._texts = StoredTexts(EngineConnection(urls.database))
@@ -83,6 +92,8 @@ class WorkerService:
                 database_url=urls.database,
                 redis_url=urls.redis,
                 concurrency=concurrency,
+                sweep_s=sweep_s,
+                ring_again_s=ring_again_s,
             ),
             runner=runner,
             bell=self._bell,
@@ -105,6 +116,7 @@ class WorkerService:
         await self._bell.stop()
         await self._texts.close()
         await self._guard.aclose()
+        await self._models.aclose()
         await self._database.close()
         self._processes.shutdown(wait=False, cancel_futures=True)
 
@@ -152,6 +164,15 @@ class SchedulerService:
 def end_this_process() -> None:
     """Stop as on SIGTERM."""
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _endpoints(settings: Settings) -> EndpointTable:
+    return load_endpoints(
+        settings.home / "models.yaml",
+        url=settings.model_url,
+        key=settings.model_api_key,
+        name=settings.model_name,
+    )
 
 
 def _policy(settings: Settings) -> Policy:

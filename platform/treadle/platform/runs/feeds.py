@@ -91,8 +91,7 @@ class Feeds:
     ) -> AsyncIterator[Sequence[LogRow]]:
         """A run's log after a seq, until its end; an empty batch when nothing came for a while.
 
-        Args:
-            has_ended: The run had ended before: what is there now is all there will be.
+        Of a run that `has_ended` already, what is there now is all there will be.
         """
         with self.watch(run) as watch:
             rows = await self.read(run, workspace, after=after)
