@@ -95,8 +95,13 @@ class Installation:
     def child(self, name: str) -> psutil.Process:
         """The process that has a child's name now."""
         assert self.process is not None
-        children = psutil.Process(self.process.pid).children()
-        return next(child for child in children if _is_named(child, name))
+        return next(one for one in self.family() if _is_named(one, name))
+
+    def family(self) -> list[psutil.Process]:
+        """The supervisor and all that it started."""
+        assert self.process is not None
+        supervisor = psutil.Process(self.process.pid)
+        return [supervisor, *supervisor.children(recursive=True)]
 
     def processes(self) -> list[psutil.Process]:
         """Everything that was started for this home and lives."""
@@ -131,10 +136,13 @@ class Installation:
             return False
 
 
-def _is_named(child: psutil.Process, name: str) -> bool:
+def _is_named(process: psutil.Process, name: str) -> bool:
     try:
-        words = child.cmdline()
+        if process.name() == f"treadle-{name}"[:15]:  # the kernel keeps 15 characters of a name
+            return True
+        words = process.cmdline()
     except psutil.Error:
         return False
-    parts = {"postgres": "bin/postgres", "valkey": "valkey-server", "api": "supervisor.api"}
-    return name in words or (name in parts and any(parts[name] in word for word in words))
+    parts = {"postgres": "bin/postgres", "valkey": "valkey-server", "nursery": "nursery"}
+    is_forked = process.name().startswith("treadle-")
+    return name in parts and not is_forked and any(parts[name] in word for word in words)

@@ -12,9 +12,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def running(shared_root: Path) -> Iterator[Installation]:
     """An installation that the tests of this module share; each leaves it running."""
-    installation = Installation(tmp_path_factory.mktemp("shared") / "home")
+    installation = Installation(shared_root)
     installation.start()
     yield installation
     installation.stop()
@@ -45,8 +45,8 @@ def test_a_second_one_on_the_same_home_refuses(running: Installation) -> None:
     assert running.is_ready()
 
 
-def test_a_taken_port_is_named(running: Installation, tmp_path: Path) -> None:
-    refused = Installation(tmp_path / "home", port=running.port).command("up")
+def test_a_taken_port_is_named(running: Installation, root: Path) -> None:
+    refused = Installation(root, port=running.port).command("up")
     assert refused.returncode == 1
     assert f"port {running.port}" in refused.stderr
     assert "TREADLE_PORT" in refused.stderr
@@ -68,6 +68,26 @@ def test_a_killed_child_is_started_again(running: Installation, name: str) -> No
     wait_until(running.is_ready, "the service works again")
 
 
+def test_a_killed_nursery_costs_a_restart(running: Installation) -> None:
+    """The process that the others are forked from may die like any other."""
+    nursery, api = running.child("nursery"), running.child("api")
+    nursery.kill()
+    wait_until(lambda: not api.is_running(), "its children are ended")
+    wait_until(lambda: _has_other_child(running, "api", api.pid), "a new child")
+    wait_until(running.is_ready, "the service works again")
+
+
+def test_the_nursery_is_one_thread(running: Installation) -> None:
+    """Forking with threads would copy their locks, locked."""
+    assert running.child("nursery").num_threads() == 1
+
+
+def test_idle_memory_is_modest(running: Installation) -> None:
+    """In shares: what several processes have in common counts once."""
+    used = sum(one.memory_full_info().pss for one in running.family())
+    assert used < 400 * 1024 * 1024
+
+
 def _has_other_child(running: Installation, name: str, pid: int) -> bool:
     try:
         return running.child(name).pid != pid
@@ -75,7 +95,7 @@ def _has_other_child(running: Installation, name: str, pid: int) -> bool:
         return False
 
 
-def test_with_urls_nothing_is_embedded(running: Installation, tmp_path: Path) -> None:
+def test_with_urls_nothing_is_embedded(running: Installation, root: Path) -> None:
     record = running.record
     with psycopg.connect(record.database_url, autocommit=True) as link:
         link.execute("CREATE DATABASE external")
@@ -83,7 +103,7 @@ def test_with_urls_nothing_is_embedded(running: Installation, tmp_path: Path) ->
         "TREADLE_DATABASE_URL": record.database_url.replace("/treadle?", "/external?"),
         "TREADLE_REDIS_URL": record.redis_url,
     }
-    external = Installation(tmp_path / "home", env=urls)
+    external = Installation(root, env=urls)
     external.start()
     try:
         assert external.is_ready()
@@ -95,8 +115,8 @@ def test_with_urls_nothing_is_embedded(running: Installation, tmp_path: Path) ->
         external.stop()
 
 
-def test_data_survives_a_killed_supervisor(tmp_path: Path) -> None:
-    installation = Installation(tmp_path / "home")
+def test_data_survives_a_killed_supervisor(root: Path) -> None:
+    installation = Installation(root)
     installation.start()
     with installation.client() as client:
         made = client.create_key("survivor")
@@ -112,15 +132,15 @@ def test_data_survives_a_killed_supervisor(tmp_path: Path) -> None:
     assert installation.processes() == []
 
 
-def test_a_killed_supervisor_takes_its_children_along(tmp_path: Path) -> None:
-    installation = Installation(tmp_path / "home")
+def test_a_killed_supervisor_takes_its_children_along(root: Path) -> None:
+    installation = Installation(root)
     installation.start()
     installation.signal(signal.SIGKILL)
     wait_until(lambda: installation.processes() == [], "no process is left")
 
 
-def test_ctrl_c_during_the_start_stops_it(tmp_path: Path) -> None:
-    installation = Installation(tmp_path / "home")
+def test_ctrl_c_during_the_start_stops_it(root: Path) -> None:
+    installation = Installation(root)
     installation.begin()
     wait_until(lambda: installation.has_said("starting PostgreSQL"), "it has begun")
     assert installation.signal(signal.SIGINT) == 0

@@ -1,5 +1,8 @@
 """The API process: uvicorn on the application. `python -m treadle.platform.supervisor.api`."""
 
+import sys
+from collections.abc import Sequence
+
 import uvicorn
 
 from treadle.platform.app import create_app
@@ -9,9 +12,10 @@ from treadle.platform.settings import Settings
 _STREAMS_END_S = 5  # event streams stay open for hours; their readers come back by themselves
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+def main(_: Sequence[str] = ()) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code."""
     configure_logging()
+    settings = Settings()
     uvicorn.run(
         create_app(settings),
         host=settings.host,
@@ -21,7 +25,8 @@ def serve(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=_STREAMS_END_S,
     )
+    return 0
 
 
 if __name__ == "__main__":
-    serve(Settings())
+    sys.exit(main())

@@ -1,24 +1,48 @@
 """All children of the supervisor, started in groups and ended in the opposite order."""
 
 import asyncio
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 from treadle.platform.embedded.program import Program
 from treadle.platform.supervisor.console import Console
 from treadle.platform.supervisor.keeper import Keeper
+from treadle.platform.supervisor.nurse import Nurse
+from treadle.platform.supervisor.process import Executor, Starter
 
 
 class Fleet:
-    """Children by group; a group rests on those started before it."""
+    """Children by group; a group rests on those started before it.
 
-    def __init__(self, *, env: Mapping[str, str], console: Console) -> None:
-        self._env = env
+    Args:
+        modules: What the nursery imports for the Python programs among them.
+    """
+
+    def __init__(self, *modules: str, console: Console) -> None:
         self._console = console
+        self._executor = Executor()
+        # Elsewhere forking what has imported the system's libraries is not safe.
+        self._nurse: Nurse | None = None
+        if sys.platform == "linux":
+            self._nurse = Nurse(*modules, console=console)
         self._groups: list[list[Keeper]] = []
 
-    def begin(self, *programs: Program) -> None:
+    async def warm(self) -> None:
+        """Import what the Python programs need, before they are begun.
+
+        A failure shows again, with its reason, when they are.
+        """
+        if self._nurse is not None:
+            with suppress(OSError):
+                await self._nurse.open()
+
+    def begin(self, *programs: Program, env: Mapping[str, str]) -> None:
         """Start a group; returns at once."""
-        group = [Keeper(p, env=self._env, console=self._console) for p in programs]
+        group = [
+            Keeper(one, starter=self._starter(one), env=env, console=self._console)
+            for one in programs
+        ]
         self._groups.append(group)
         for keeper in group:
             keeper.begin()
@@ -32,7 +56,14 @@ class Fleet:
         """End all groups, the last started first."""
         for group in reversed(self._groups):
             await asyncio.gather(*(keeper.end() for keeper in group))
+        if self._nurse is not None:
+            await self._nurse.close()
 
     async def kill(self) -> None:
         """End all at once."""
         await asyncio.gather(*(keeper.kill() for group in self._groups for keeper in group))
+
+    def _starter(self, program: Program) -> Starter:
+        if program.entry is None or self._nurse is None:
+            return self._executor
+        return self._nurse

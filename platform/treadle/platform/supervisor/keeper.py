@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-from asyncio.subprocess import Process
 from collections.abc import Mapping
 from contextlib import suppress
 
 from treadle.platform.embedded.program import Program
 from treadle.platform.supervisor.console import Console
-from treadle.platform.supervisor.process import describe_end, end_session, start, stop
+from treadle.platform.supervisor.process import Running, Starter, describe_end, end_session, stop
 
 BACKOFF_S = (0.0, 0.25, 0.5, 1.0, 2.0)
 """Pauses before the restarts of a child that keeps ending; the last one stays."""
@@ -20,12 +19,15 @@ _LOOK_EVERY_S = 0.05
 class Keeper:
     """One child: starts it, starts it again when it ends, ends it in order."""
 
-    def __init__(self, program: Program, *, env: Mapping[str, str], console: Console) -> None:
+    def __init__(
+        self, program: Program, *, starter: Starter, env: Mapping[str, str], console: Console
+    ) -> None:
         self.program = program
+        self._starter = starter
         self._env = env
         self._console = console
         self._ending = asyncio.Event()
-        self._process: Process | None = None
+        self._process: Running | None = None
         self._keeping: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -67,7 +69,7 @@ class Keeper:
     async def _live_once(self) -> str:
         """Start the child and see it through; returns how it ended, in words."""
         try:
-            process = await start(self.program, self._env)
+            process = await self._starter.start(self.program, self._env)
         except OSError as error:
             return f"could not be started ({error})"
         self._process = process
@@ -82,7 +84,7 @@ class Keeper:
         await copying
         return describe_end(await process.wait())
 
-    async def _ended_or_unwanted(self, process: Process) -> None:
+    async def _ended_or_unwanted(self, process: Running) -> None:
         waits = [asyncio.ensure_future(process.wait()), asyncio.ensure_future(self._ending.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:

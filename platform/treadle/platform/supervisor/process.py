@@ -3,39 +3,78 @@
 import asyncio
 import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio import StreamReader
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from treadle.platform.embedded.program import Program
 from treadle.platform.supervisor.tether import tether
 
-_LONGEST_LINE = 1 << 20  # bytes; a longer one is cut by the reader below
+LONGEST_LINE = 1 << 20  # bytes; of a longer one the console shows that there was one
 
 
-async def start(program: Program, env: Mapping[str, str]) -> Process:
-    """Start a program in a session of its own: Ctrl-C reaches the supervisor alone."""
-    account = program.account
-    return await asyncio.create_subprocess_exec(
-        *program.argv,
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=STDOUT,
-        limit=_LONGEST_LINE,
-        env={**env, **program.env},
-        user=None if account is None else account.uid,
-        group=None if account is None else account.gid,
-        extra_groups=None if account is None else [],
-        start_new_session=True,
-        preexec_fn=tether(program.stop_signal),
-    )
+class Running(Protocol):
+    """A child process, however it was made."""
+
+    @property
+    def pid(self) -> int:
+        """Its number, and that of its session."""
+        ...
+
+    @property
+    def stdout(self) -> StreamReader | None:
+        """What it prints."""
+        ...
+
+    async def wait(self) -> int:
+        """Return its exit code, negative for a signal, when it has ended."""
+        ...
 
 
-async def stop(process: Process, program: Program) -> bool:
+class Starter(Protocol):
+    """A way to start programs."""
+
+    async def start(self, program: Program, env: Mapping[str, str]) -> Running:
+        """Start a program in a session of its own: Ctrl-C reaches the supervisor alone.
+
+        Args:
+            program: What to start.
+            env: Added to the supervisor's own environment.
+
+        Raises:
+            OSError: It cannot be started now.
+        """
+        ...
+
+
+class Executor:
+    """Starts any program by executing it."""
+
+    async def start(self, program: Program, env: Mapping[str, str]) -> Running:
+        """See `Starter`."""
+        account = program.account
+        return await asyncio.create_subprocess_exec(
+            *program.argv,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            limit=LONGEST_LINE,
+            env={**os.environ, **env, **program.env},
+            user=None if account is None else account.uid,
+            group=None if account is None else account.gid,
+            extra_groups=None if account is None else [],
+            start_new_session=True,
+            preexec_fn=tether(program.stop_signal, parent=os.getpid()),
+        )
+
+
+async def stop(process: Running, program: Program) -> bool:
     """Ask a process to end, and kill it when its grace is over; false if that was needed."""
     in_order = True
     with suppress(ProcessLookupError):
-        process.send_signal(program.stop_signal)
+        os.kill(process.pid, program.stop_signal)
     try:
         async with asyncio.timeout(program.grace.total_seconds()):
             await process.wait()
@@ -45,7 +84,7 @@ async def stop(process: Process, program: Program) -> bool:
     return in_order
 
 
-async def end_session(process: Process) -> None:
+async def end_session(process: Running) -> None:
     """Kill what is left of a process and of those it started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -19,7 +19,13 @@ from treadle.platform.supervisor.errors import PortTaken
 from treadle.platform.supervisor.fleet import Fleet
 from treadle.platform.supervisor.leftovers import MARK, end_leftovers
 from treadle.platform.supervisor.lock import held_home
-from treadle.platform.supervisor.programs import api_program, scheduler_program, worker_program
+from treadle.platform.supervisor.programs import (
+    API_MODULE,
+    WORKERS_MODULE,
+    api_program,
+    scheduler_program,
+    worker_program,
+)
 from treadle.platform.supervisor.record import Record, write_record
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -55,12 +61,9 @@ def up(settings: Settings, console: Console) -> None:
 async def _supervise(settings: Settings, home: Home, console: Console) -> None:
     started = time.monotonic()
     stop = _Stop(console)
-    databases = await asyncio.to_thread(_prepare, settings, home)
-    for note in databases.notes:
-        console.say(note)
-    fleet = Fleet(env=_environment(settings, home, databases), console=console)
+    fleet = Fleet(API_MODULE, WORKERS_MODULE, console=console)
     try:
-        await stop.unless_before(_bring(fleet, settings, home, databases))
+        await stop.unless_before(_bring(fleet, settings, home, console))
         if not stop.is_asked:
             _greet(settings, home, console, seconds=time.monotonic() - started)
         await stop.first.wait()
@@ -127,8 +130,14 @@ def _opened(postgres: Postgres) -> list[str]:
     ]
 
 
-async def _bring(fleet: Fleet, settings: Settings, home: Home, databases: Databases) -> None:
-    fleet.begin(*databases.programs)
+async def _bring(fleet: Fleet, settings: Settings, home: Home, console: Console) -> None:
+    # Importing takes a core for two seconds, preparing a new database the other one.
+    warming = asyncio.ensure_future(fleet.warm())
+    databases = await asyncio.to_thread(_prepare, settings, home)
+    for note in databases.notes:
+        console.say(note)
+    env = _environment(settings, home, databases)
+    fleet.begin(*databases.programs, env=env)
     await fleet.wait_ready()
     write_record(
         home,
@@ -139,12 +148,13 @@ async def _bring(fleet: Fleet, settings: Settings, home: Home, databases: Databa
             redis_url=databases.redis_url,
         ),
     )
-    # All at once, though the API brings the tables that the others use: those try until they are
-    # there, and most of a start is imports.
-    fleet.begin(api_program(settings))
+    await warming
+    # All at once, though the API brings the tables that the others use: each waits for them.
+    fleet.begin(api_program(settings), env=env)
     fleet.begin(
         worker_program(databases.database_url, name=_worker_name(settings)),
         scheduler_program(),
+        env=env,
     )
     await fleet.wait_ready()
 
@@ -168,9 +178,8 @@ def _worker_name(settings: Settings) -> str:
 
 
 def _environment(settings: Settings, home: Home, databases: Databases) -> dict[str, str]:
-    """Return what children see: our environment, passed on unread, and what was found out here."""
+    """Return what children see beside our own environment."""
     return {
-        **os.environ,
         "PYTHONUNBUFFERED": "1",
         "TREADLE_HOME": str(home.root),
         "TREADLE_HOST": settings.host,
