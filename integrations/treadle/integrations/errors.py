@@ -3,7 +3,10 @@
 IntegrationError
 ├── ToolError              a tool, model or request failed in a way that a template can handle
 │   └── EgressDenied       the egress guard refused an address before anything was sent
-└── UnknownTool            no integration declares a tool of this name
+├── UnknownTool            no integration declares a tool of this name
+├── BadAllowList           TREADLE_EGRESS_ALLOW has a wrong entry (`egress.allowlist`)
+├── BadCredential          a connection of type http is described wrongly (`egress.credentials`)
+└── BadModelsFile          models.yaml has a mistake (`models.errors`)
 """
 
 from enum import StrEnum

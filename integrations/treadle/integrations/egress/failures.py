@@ -33,7 +33,10 @@ def failure(error: Exception, url: httpx.URL, *, was_sent: bool) -> ToolError:
                 f"{shown(url)} {reason}{detail}",
                 error_class=error_class,
                 code=code,
-                delivery=Delivery.UNKNOWN if was_sent else Delivery.NOT_SENT,
+                # A request that breaks HTTP's rules is stopped here, though it had begun.
+                delivery=Delivery.UNKNOWN
+                if was_sent and code != "bad_request"
+                else Delivery.NOT_SENT,
             )
     raise AssertionError(error)  # `_REASONS` covers `EXPECTED`
 

@@ -6,7 +6,7 @@ from typing import Literal
 import httpx
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from treadle.integrations.base import Effect, Params, Result, ToolContext, tool
+from treadle.integrations.base import DESTINATION, Effect, Params, Result, ToolContext, tool
 from treadle.integrations.egress import Redactor, Rules, parse_url, redactor_of
 from treadle.integrations.errors import Delivery, ErrorClass, ToolError
 from treadle.integrations.http.expectation import ExpectedStatus, is_expected
@@ -50,7 +50,9 @@ class RequestParams(Params):
     )
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
-    url: str = Field(description="Address, http or https.", title="Address")
+    url: str = Field(
+        description="Address, http or https.", title="Address", json_schema_extra=DESTINATION
+    )
     headers: dict[str, str] = Field(
         default_factory=dict[str, str], description="Without credentials: those are a connection's."
     )

@@ -1,4 +1,4 @@
-"""All model endpoints behind one call (docs/adr/0007: httpx rather than the openai package)."""
+"""All model endpoints behind one call (docs/adr/0007: why httpx and not the openai package)."""
 
 import asyncio
 from collections.abc import Callable, Mapping

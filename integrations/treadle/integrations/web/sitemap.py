@@ -23,7 +23,10 @@ _RULES = Rules(max_bytes=MAX_BYTES, max_wire_bytes=MAX_BYTES, total_s=60.0)
 class SitemapParams(Params):
     """Which site, or which sitemap."""
 
-    url: str = Field(description="Any address of the site, or the address of one sitemap (.xml).")
+    url: str = Field(
+        description="Any address of the site, or the address of one sitemap (.xml).",
+        json_schema_extra=DESTINATION,
+    )
     limit: int = Field(default=500, ge=1, le=50_000, description="How many addresses at most.")
 
 
