@@ -24,8 +24,14 @@ def web() -> Iterator[SampleWeb]:
         yield served
 
 
-def get(url: str) -> str:
-    answer = httpx.get(url, timeout=5)
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=5) as client:
+        yield client
+
+
+def get(http: httpx.Client, url: str) -> str:
+    answer = http.get(url)
     assert answer.status_code == HTTPStatus.OK, url
     return answer.text
 
@@ -58,28 +64,30 @@ def test_a_page_is_realistic(file: Path) -> None:
     assert content.json_ld
 
 
-def test_every_link_leads_somewhere(web: SampleWeb) -> None:
+def test_every_link_leads_somewhere(web: SampleWeb, http: httpx.Client) -> None:
     for site in web.sites:
         for file in (SAMPLES / site.name).glob("*.html"):
             links = Links()
             links.feed(file.read_text(encoding="utf-8"))
             for target in set(links.found):
-                assert get(urljoin(f"{site.origin}/", target))
+                assert get(http, urljoin(f"{site.origin}/", target))
 
 
-def test_robots_and_sitemap_name_the_address_they_are_served_at(web: SampleWeb) -> None:
+def test_robots_and_sitemap_name_the_address_they_are_served_at(
+    web: SampleWeb, http: httpx.Client
+) -> None:
     origin = web.origins[0]
-    assert f"Sitemap: {origin}/sitemap.xml" in get(f"{origin}/robots.txt")
-    assert get(f"{origin}/sitemap.xml").count(f"<loc>{origin}/") == 8
+    assert f"Sitemap: {origin}/sitemap.xml" in get(http, f"{origin}/robots.txt")
+    assert get(http, f"{origin}/sitemap.xml").count(f"<loc>{origin}/") == 8
 
 
-def test_nothing_else_is_served(web: SampleWeb) -> None:
+def test_nothing_else_is_served(web: SampleWeb, http: httpx.Client) -> None:
     for path in ("/../pillarbook/index.html", "/none.html", "/style"):
-        assert httpx.get(web.origins[0] + path).status_code == HTTPStatus.NOT_FOUND
+        assert http.get(web.origins[0] + path).status_code == HTTPStatus.NOT_FOUND
 
 
-def test_search_answers_as_searxng_does(web: SampleWeb) -> None:
-    answer = json.loads(get(f"{web.search_url}/search?q=hut+to+hut+trek&format=json"))
+def test_search_answers_as_searxng_does(web: SampleWeb, http: httpx.Client) -> None:
+    answer = json.loads(get(http, f"{web.search_url}/search?q=hut+to+hut+trek&format=json"))
     first = answer["results"][0]
     assert first["url"].endswith("/stubai-hut-to-hut-trek.html")
     assert {"url", "title", "content", "engine", "score"} <= set(first)

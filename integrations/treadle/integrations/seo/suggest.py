@@ -48,7 +48,7 @@ class SuggestParams(Params):
 
 
 class Suggestions(Result):
-    """Keywords, those from pages first, and where each comes from.
+    """Keywords, the seeds first and then each kind in turn, and where each comes from.
 
     `sources` has the address of the page, or the pattern: `pattern: best {}`.
     """
@@ -69,10 +69,11 @@ def suggest_keywords(ctx: ToolContext, params: SuggestParams) -> Suggestions:
     kind = kind_of(seeds, pages)
     found: dict[tuple[str, ...], tuple[str, str]] = {}
     language = language_of(params.locale)
-    related = _round_robin([_questions(lines, seeds), _comparisons(lines), _related(lines, seeds)])
-    patterns = _patterns(seeds, kind, language) if language else iter(())
-    brands = _brand_patterns(_rivals(pages, lines, seeds), language) if language else iter(())
-    for text, source in [*((seed, "seed") for seed in seeds), *related, *brands, *patterns]:
+    sources = [_questions(lines, seeds), _comparisons(lines), _related(lines, seeds)]
+    if language is not None:
+        sources.append(_brand_patterns(_rivals(pages, lines, seeds), language))
+        sources.append(_patterns(seeds, kind, language))
+    for text, source in [*((seed, "seed") for seed in seeds), *_round_robin(sources)]:
         found.setdefault(merge_key(text), (text, source))
     best = list(found.values())[: params.max_keywords]
     return Suggestions(keywords=[text for text, _ in best], sources=dict(best))

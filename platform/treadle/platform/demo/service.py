@@ -41,7 +41,10 @@ def service_for(web: SampleWeb, settings: Settings) -> Generator[Endpoint]:
 @contextmanager
 def _started(web: SampleWeb, settings: Settings) -> Generator[Endpoint]:
     home = Home.at(settings.home)
-    home.root.mkdir(parents=True, exist_ok=True)
+    try:
+        home.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DemoFailed(f"cannot use {home.root}: {error.strerror}") from error
     log = home.root / "demo.log"
     own = settings.model_copy(update={"port": free_port(), "host": "127.0.0.1", "api_url": None})
     with log.open("wb") as output:

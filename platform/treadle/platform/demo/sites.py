@@ -29,6 +29,7 @@ _TYPES = {
     ".css": "text/css",
 }
 _JSON = "application/json"
+_POLL_S = 0.05  # how long a server takes to notice that it shall end
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,9 @@ def read_documents(folder: Path, origin: str) -> list[Document]:
 @contextmanager
 def _serving(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
     server = ThreadingHTTPServer((_HOST, 0), handler)
-    thread = threading.Thread(target=server.serve_forever, name="samples", daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, args=(_POLL_S,), name="samples", daemon=True
+    )
     thread.start()
     try:
         yield f"http://{_HOST}:{server.server_port}"
