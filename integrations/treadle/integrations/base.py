@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import Generic, Protocol, TypeVar, get_type_hints, overload
 
 import httpx
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from treadle.integrations.models import ModelClient
 
@@ -42,9 +42,17 @@ class Effect(StrEnum):
 
 
 class Params(BaseModel):
-    """Arguments of a tool; unknown ones are refused."""
+    """Arguments of a tool; unknown ones are refused.
+
+    One that decides where data goes (an address, a recipient, a file) is declared with
+    `json_schema_extra=DESTINATION`: a model that calls the tool does not fill it by itself.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+DESTINATION: dict[str, JsonValue] = {"destination": True}
+"""Marks a parameter that decides where data goes."""
 
 
 class Result(BaseModel):
@@ -152,6 +160,10 @@ class Tool(Generic[P, R]):
         connection: The type of connection it needs, `None` for none.
         connection_optional: Whether it also works without one.
         cpu_heavy: Runs in another process instead of a thread (synchronous functions only).
+        reads_untrusted: Its result can hold what strangers wrote.
+        reads_private: Its result can hold what only its account may see.
+        is_outward: A call sends its arguments out of the workspace.
+        is_trigger: It starts runs; no node calls it.
     """
 
     name: str
@@ -162,11 +174,20 @@ class Tool(Generic[P, R]):
     connection: str | None
     connection_optional: bool
     cpu_heavy: bool
+    reads_untrusted: bool = True
+    reads_private: bool = True
+    is_outward: bool = True
+    is_trigger: bool = False
 
     @property
     def description(self) -> str:
         """The docstring of the function."""
         return inspect.getdoc(self.function) or ""
+
+    @property
+    def destinations(self) -> frozenset[str]:
+        """The arguments that decide where data goes, by the names they are written with."""
+        return _destinations(self.params)
 
     @property
     def is_async(self) -> bool:
@@ -187,6 +208,10 @@ class Declaration:
     connection: str | None
     connection_optional: bool
     cpu_heavy: bool
+    reads_untrusted: bool | None
+    reads_private: bool | None
+    is_outward: bool | None
+    is_trigger: bool
 
     @overload
     def __call__(self, function: Callable[[ToolContext, P], Awaitable[R]], /) -> Tool[P, R]: ...
@@ -195,15 +220,24 @@ class Declaration:
     def __call__(self, function: ToolFunction[P, R], /) -> Tool[P, R]:
         """Read the parameters and the result from the annotations `params` and `return`."""
         hints: Mapping[str, type] = get_type_hints(function)
+        params: type[P] = hints["params"]
+        has_account = self.connection is not None
+        # Nothing that reaches outside is synchronous but what a bound account's own library does.
+        is_reader = inspect.iscoroutinefunction(function) or has_account
+        can_send = self.effect is not Effect.READ or bool(_destinations(params))
         return Tool(
             name=self.name,
             function=function,
-            params=hints["params"],
+            params=params,
             result=hints["return"],
             effect=self.effect,
             connection=self.connection,
             connection_optional=self.connection_optional,
             cpu_heavy=self.cpu_heavy,
+            reads_untrusted=_or(self.reads_untrusted, is_reader),
+            reads_private=_or(self.reads_private, has_account),
+            is_outward=_or(self.is_outward, can_send),
+            is_trigger=self.is_trigger,
         )
 
 
@@ -214,12 +248,35 @@ def tool(
     connection: str | None = None,
     connection_optional: bool = False,
     cpu_heavy: bool = False,
+    reads_untrusted: bool | None = None,
+    reads_private: bool | None = None,
+    is_outward: bool | None = None,
+    is_trigger: bool = False,
 ) -> Declaration:
-    """Declare a function as a tool; its annotations are the declaration."""
+    """Declare a function as a tool; its annotations are the declaration.
+
+    What is not said follows from the rest, on the safe side: what awaits or has an account reads
+    what strangers wrote, an account is private, what changes something or has a destination sends.
+    """
     return Declaration(
         name=name,
         effect=effect,
         connection=connection,
         connection_optional=connection_optional,
         cpu_heavy=cpu_heavy,
+        reads_untrusted=reads_untrusted,
+        reads_private=reads_private,
+        is_outward=is_outward,
+        is_trigger=is_trigger,
     )
+
+
+def _or(declared: bool | None, derived: bool) -> bool:
+    return derived if declared is None else declared
+
+
+def _destinations(params: type[BaseModel]) -> frozenset[str]:
+    schema: Mapping[str, Mapping[str, object]] = params.model_json_schema(by_alias=True).get(
+        "properties", {}
+    )
+    return frozenset(name for name, field in schema.items() if field.get("destination") is True)

@@ -8,7 +8,7 @@ from typing import Literal
 import httpx
 from pydantic import Field, JsonValue
 
-from treadle.integrations.base import Effect, Params, Result, ToolContext, tool
+from treadle.integrations.base import DESTINATION, Effect, Params, Result, ToolContext, tool
 from treadle.integrations.egress import Rules, final_url, parse_url
 from treadle.integrations.web.page import Heading, Link, Meta, read_page
 from treadle.integrations.web.robots import check_robots
@@ -24,7 +24,11 @@ _HEADERS = {"Accept": "text/html,application/xhtml+xml;q=0.9"}
 class FetchParams(Params):
     """Which page."""
 
-    url: str = Field(description="Address of the page, http or https.", title="Address")
+    url: str = Field(
+        description="Address of the page, http or https.",
+        title="Address",
+        json_schema_extra=DESTINATION,
+    )
     robots: Literal["obey", "ignore"] = Field(
         default="obey",
         description="Whether robots.txt is obeyed; ignore only your own.",

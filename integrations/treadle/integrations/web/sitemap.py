@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 import httpx
 from pydantic import Field
 
-from treadle.integrations.base import Effect, Params, Result, ToolContext, tool
+from treadle.integrations.base import DESTINATION, Effect, Params, Result, ToolContext, tool
 from treadle.integrations.egress import Rules, parse_url
 from treadle.integrations.errors import EgressDenied, ErrorClass, ToolError
 from treadle.integrations.web.robots import robots_cache, site_of
