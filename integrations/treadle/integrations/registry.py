@@ -11,6 +11,7 @@ from treadle.integrations.errors import UnknownTool
 MODULES: tuple[str, ...] = (
     # one line per integration module, in alphabetical order
     "treadle.integrations.files",
+    "treadle.integrations.google_docs",
     "treadle.integrations.http",
     "treadle.integrations.seo",
     "treadle.integrations.web",

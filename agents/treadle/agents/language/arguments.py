@@ -65,6 +65,7 @@ class ArgumentCheck:
     def _check_constants(self, tool: AnyTool, arguments: Mapping[str, Value], path: Path) -> None:
         constants: JsonObject = {k: v.raw for k, v in arguments.items() if v.is_constant}
         partly = {k: v for k, v in arguments.items() if not v.is_constant and not _is_text(v)}
+        is_whole = len(constants) == len(arguments)
         try:
             tool.params.model_validate(constants | {k: v.raw for k, v in partly.items()})
         except ValidationError as error:
@@ -72,6 +73,8 @@ class ArgumentCheck:
                 where = details["loc"]
                 if details["type"] == "missing" and len(where) == 1:
                     continue  # an expression, or reported above
+                if not where and not is_whole:
+                    continue  # about several arguments, some of which are not known yet
                 if where and self._is_open(partly.get(str(where[0])), where[1:]):
                     continue
                 at = (*path, *self._known_steps(path, where))

@@ -19,7 +19,7 @@ class MarkdownFile(Result):
     artifact: Artifact
 
 
-@tool("file.markdown", effect=Effect.READ)
+@tool("file.markdown", effect=Effect.READ, reads_untrusted=False)
 async def write_markdown(ctx: ToolContext, params: MarkdownParams) -> MarkdownFile:
     """Keep a text as a Markdown file of the run."""
     content = params.text if params.text.endswith("\n") else params.text + "\n"

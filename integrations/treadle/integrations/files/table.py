@@ -32,7 +32,7 @@ class TableFiles(Result):
     rows: int
 
 
-@tool("file.table", effect=Effect.READ)
+@tool("file.table", effect=Effect.READ, reads_untrusted=False)
 async def write_table(ctx: ToolContext, params: TableParams) -> TableFiles:
     """Keep rows as a CSV or XLSX file of the run.
 
