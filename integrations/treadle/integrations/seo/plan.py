@@ -169,7 +169,7 @@ def _quick_wins(rows: Sequence[Row]) -> list[PlanItem]:
         elif _QUESTION.match(row.keyword):
             continue  # it has a section of its own
         elif row.your_url and not row.target_pages and row.basis == "measured":
-            reason = "your page uses it but has it neither in the title nor in the main heading"
+            reason = "you use it, but no page of yours is titled or headed mainly with it"
         else:
             continue
         wins.append(_item(ItemKind.QUICK_WIN, [row], reason, url=row.your_url))
