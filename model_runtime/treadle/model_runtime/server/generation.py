@@ -1,0 +1,179 @@
+"""From a client's request to requests of the engine, and their progress back in one stream."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from treadle.model_runtime.checkpoint import Checkpoint
+from treadle.model_runtime.errors import BadRequest, DeadlineExceeded, RequestError, TooLong
+from treadle.model_runtime.grammar import Grammar
+from treadle.model_runtime.request import FinishReason, Limits, Progress, Request, Sampling, Usage
+from treadle.model_runtime.server.schemas import Generation
+from treadle.model_runtime.service import EngineService
+
+Arrived = asyncio.Queue[tuple[int, Progress | RequestError]]
+SEEDS = 1 << 63
+SEED_STRIDE = 0x9E3779B97F4A7C15  # apart, so that answers of one request share no noise
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A checkpoint and the engine that runs it.
+
+    Attributes:
+        timeout_s: A request that takes longer ends with what it has.
+        default_tokens: The length of an answer when the client names none.
+    """
+
+    checkpoint: Checkpoint
+    service: EngineService
+    timeout_s: float = 600
+    default_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: requests wait in the owner's line and share cache blocks under the salt."""
+
+    owner: str = ""
+
+
+def sampling_of(body: Generation, served: Served, *, logprobs: int | None) -> Sampling:
+    """The client's values before those that the checkpoint suggests."""
+    defaults = served.checkpoint.defaults
+
+    def value(given: float | None, name: str, neutral: float) -> float:
+        return given if given is not None else defaults.get(name, neutral)
+
+    bias = body.logit_bias or {}
+    if wrong := [token for token in bias if not 0 <= token < served.checkpoint.tokenizer.size]:
+        raise BadRequest(f"no token {wrong[0]}", param="logit_bias")
+    return Sampling(
+        temperature=value(body.temperature, "temperature", 1),
+        top_p=value(body.top_p, "top_p", 1),
+        top_k=max(int(value(body.top_k, "top_k", 0)), 0),
+        min_p=value(body.min_p, "min_p", 0),
+        repetition_penalty=value(body.repetition_penalty, "repetition_penalty", 1),
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        logit_bias=bias,
+        seed=secrets.randbelow(SEEDS) if body.seed is None else body.seed % SEEDS,
+        logprobs=logprobs,
+    )
+
+
+def limits_of(body: Generation, served: Served, prompt: int, max_tokens: int | None) -> Limits:
+    """The client's limits within what fits behind a prompt of this length.
+
+    Raises:
+        TooLong: Nothing fits.
+    """
+    room = served.service.longest - prompt
+    if room <= 0:
+        raise TooLong(prompt, served.service.longest - 1)
+    wanted = max_tokens if max_tokens is not None else (served.default_tokens or room)
+    if wanted == 0:
+        raise BadRequest("max_tokens must be at least 1", param="max_tokens")
+    return Limits(
+        max_tokens=min(wanted, room),
+        stop=tuple(stop for stop in body.stop if stop),
+        ignore_eos=body.ignore_eos,
+        deadline=monotonic() + served.timeout_s,
+    )
+
+
+def requests_of(
+    name: str,
+    prompts: Sequence[Sequence[int]],
+    sampling: Sampling,
+    limits: Sequence[Limits],
+    *,
+    answers: int,
+    caller: Caller,
+    grammar: Grammar | None = None,
+) -> list[list[Request]]:
+    """`answers` requests for each prompt, with seeds of their own."""
+    return [
+        [
+            Request(
+                id=f"{name}-{index * answers + number}",
+                prompt=prompt,
+                sampling=replace(sampling, seed=(sampling.seed + number * SEED_STRIDE) % SEEDS),
+                limits=limit,
+                owner=caller.owner,
+                salt=caller.owner,
+                grammar=None if grammar is None else grammar.matcher(),
+            )
+            for number in range(answers)
+        ]
+        for index, (prompt, limit) in enumerate(zip(prompts, limits, strict=True))
+    ]
+
+
+async def run_all(
+    service: EngineService, requests: Sequence[Sequence[Request]]
+) -> AsyncGenerator[tuple[int, Progress]]:
+    """All requests' progress as it comes, with each one's place in the whole.
+
+    Of several answers to one prompt the others begin when the first has read it: they find its
+    blocks in the cache. Leaving early cancels all.
+    """
+    arrived: Arrived = asyncio.Queue()
+    left = sum(len(group) for group in requests)
+    places = iter(range(left))
+    tasks = [
+        asyncio.create_task(_run_group(service, [(next(places), item) for item in group], arrived))
+        for group in requests
+    ]
+    try:
+        while left:
+            place, item = await arrived.get()
+            if isinstance(item, RequestError):
+                raise item
+            left -= item.finish is not None
+            yield place, item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _run_group(
+    service: EngineService, group: Sequence[tuple[int, Request]], arrived: Arrived
+) -> None:
+    """The first alone until it has read the prompt, then the others beside it."""
+    begun = asyncio.Event()
+    first, *others = group
+    waiting = asyncio.create_task(_run_one(service, first, arrived, begun))
+    if others:
+        await begun.wait()
+    tasks = [asyncio.create_task(_run_one(service, other, arrived, begun)) for other in others]
+    try:
+        await asyncio.gather(waiting, *tasks)
+    finally:
+        for task in (waiting, *tasks):
+            task.cancel()
+
+
+async def _run_one(
+    service: EngineService, item: tuple[int, Request], arrived: Arrived, begun: asyncio.Event
+) -> None:
+    place, request = item
+    try:
+        async with aclosing(service.stream(request)) as stream:
+            async for progress in stream:
+                begun.set()
+                await arrived.put((place, progress))
+    except RequestError as error:
+        await arrived.put((place, error))
+    finally:
+        begun.set()
+
+
+def refuse_late(finish: FinishReason | None, usage: Usage, served: Served) -> None:
+    """A request that ran out of time before its first token is an error, not an answer."""
+    if finish is FinishReason.DEADLINE and not usage.completion:
+        raise DeadlineExceeded(served.timeout_s)
