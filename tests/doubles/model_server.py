@@ -42,6 +42,8 @@ class Says:
     usage: Json | None = field(
         default_factory=lambda: {"prompt_tokens": 10, "completion_tokens": 5}
     )
+    calls: tuple[tuple[str, str], ...] = ()
+    """Tools it calls: name and arguments, as JSON or as the model got it wrong."""
     comments: bool = False
     """Sends keep-alive comments between events, as DeepSeek does."""
     has_end: bool = True
@@ -239,6 +241,8 @@ def _whole(turn: Says, body: Json) -> Json:
     message: Json = {"role": "assistant", "content": turn.text}
     if turn.reasoning is not None:
         message["reasoning_content"] = turn.reasoning
+    if turn.calls:
+        message["tool_calls"] = [_call(turn, index) for index in range(len(turn.calls))]
     choice = {"index": 0, "message": message, "finish_reason": turn.finish_reason}
     return {"model": body.get("model"), "choices": [choice], "usage": turn.usage}
 
@@ -247,6 +251,7 @@ def _events(turn: Says, body: Json) -> Iterator[bytes]:
     deltas: Sequence[Json] = [{"content": piece} for piece in turn.pieces]
     if turn.reasoning is not None:
         deltas = [{"reasoning_content": turn.reasoning}, *deltas]
+    deltas = [*deltas, *_call_deltas(turn)]
     for delta in deltas:
         if turn.comments:
             yield b": keep-alive\n\n"
@@ -256,6 +261,25 @@ def _events(turn: Says, body: Json) -> Iterator[bytes]:
         yield _event({"choices": [], "usage": turn.usage})
     if turn.has_end:
         yield b"data: [DONE]\n\n"
+
+
+def _call(turn: Says, index: int) -> Json:
+    name, arguments = turn.calls[index]
+    function = {"name": name, "arguments": arguments}
+    return {"index": index, "id": f"call_{name}_{index}", "type": "function", "function": function}
+
+
+def _call_deltas(turn: Says) -> Iterator[Json]:
+    """Each call in three pieces; those of several calls take turns, as some servers send them."""
+    for index in range(len(turn.calls)):
+        call = _call(turn, index)
+        function: Json = call["function"]
+        yield {"tool_calls": [call | {"function": function | {"arguments": ""}}]}
+    halves = [(a[: len(a) // 2], a[len(a) // 2 :]) for _, a in turn.calls]
+    for half in range(2):
+        for index, pieces in enumerate(halves):
+            piece: Json = {"index": index, "function": {"arguments": pieces[half]}}
+            yield {"tool_calls": [piece]}
 
 
 def _event(value: Json) -> bytes:

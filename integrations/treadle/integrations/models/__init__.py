@@ -4,6 +4,22 @@
 turn a text into a checked value.
 """
 
-from treadle.integrations.models.calls import ChatRequest, Completion, Message, ModelClient, Tokens
+from treadle.integrations.models.calls import (
+    ChatRequest,
+    Completion,
+    Message,
+    ModelClient,
+    Tokens,
+    ToolCall,
+    ToolSpec,
+)
 
-__all__ = ["ChatRequest", "Completion", "Message", "ModelClient", "Tokens"]
+__all__ = [
+    "ChatRequest",
+    "Completion",
+    "Message",
+    "ModelClient",
+    "Tokens",
+    "ToolCall",
+    "ToolSpec",
+]

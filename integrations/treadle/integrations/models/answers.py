@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import httpx
 from pydantic import ValidationError
 
+from treadle.integrations.models.calls import ToolCall
 from treadle.integrations.models.failures import Complaints
 from treadle.integrations.models.sse import EndlessEvent, EventParser
 from treadle.integrations.models.thinking import ThoughtSplitter
+from treadle.integrations.models.tool_calls import CallCollector
 from treadle.integrations.models.wire import WireAnswer, WireUsage
 
 MAX_BODY = 8_000_000  # bytes of an answer that is not streamed
@@ -24,6 +26,7 @@ class Answer:
     finish_reason: str
     usage: WireUsage | None
     model: str | None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 async def read_answer(
@@ -91,6 +94,7 @@ class _Collected:
         self._finish_reason: str | None = None
         self._usage: WireUsage | None = None
         self._model: str | None = None
+        self._calls = CallCollector()
 
     def take(self, answer: WireAnswer) -> None:
         self._usage = answer.usage or self._usage
@@ -99,6 +103,7 @@ class _Collected:
         if choice is None:
             return
         self._splitter.reason(choice.text.thought)
+        self._calls.take(choice.text.tool_calls or ())
         self._emit(self._splitter.feed(choice.text.content or ""))
         self._finish_reason = choice.finish_reason or self._finish_reason
 
@@ -110,7 +115,8 @@ class _Collected:
             )
         self._emit(self._splitter.rest())
         text, reasoning = self._splitter.finish()
-        return Answer(text, reasoning, self._finish_reason, self._usage, self._model)
+        calls = self._calls.result()
+        return Answer(text, reasoning, self._finish_reason, self._usage, self._model, calls)
 
     def _emit(self, piece: str) -> None:
         if piece and self._on_delta is not None:

@@ -8,18 +8,49 @@ JsonSchema = Mapping[str, Any]  # Any: JSON Schema is open by definition
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool the model may call, as the model sees it. `name` has letters, digits, _ and -."""
+
+    name: str
+    description: str
+    parameters: JsonSchema
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model asks for. `arguments` is what it wrote: JSON, if it did well."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation. `images` are URLs or data URLs."""
+    """One message of a conversation. `images` are URLs or data URLs.
+
+    Attributes:
+        tool_calls: Of an assistant's message; each is answered by a message of role `tool`.
+        tool_call_id: Which call a message of role `tool` answers.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
     images: Sequence[str] = ()
     tool_call_id: str | None = None
+    tool_calls: Sequence[ToolCall] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One call. `model` is an alias of models.yaml; `None` takes the installation's default."""
+    """One call. `model` is an alias of models.yaml; `None` takes the installation's default.
+
+    Attributes:
+        schema: What the answer's text must be JSON for.
+        tools: What the model may call instead of answering.
+        cache_key: The same for calls that begin alike, so that an endpoint that keeps prompts can
+            send them to the machine that has theirs.
+    """
 
     messages: Sequence[Message]
     model: str | None = None
@@ -29,6 +60,8 @@ class ChatRequest:
     stop: Sequence[str] = ()
     seed: int | None = None
     thinking: Literal["on", "off", "auto"] = "auto"
+    tools: Sequence[ToolSpec] = ()
+    cache_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +80,10 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The answer of one call; `reasoning` is never part of `text`."""
+    """The answer of one call; `reasoning` is never part of `text`.
+
+    With `tool_calls` the model waits for their results, and `text` is what it said beside them.
+    """
 
     text: str
     reasoning: str | None
@@ -55,6 +91,7 @@ class Completion:
     tokens: Tokens
     model: str
     endpoint: str
+    tool_calls: Sequence[ToolCall] = ()
 
 
 class ModelClient(Protocol):

@@ -87,6 +87,8 @@ class OpenAIModelClient(ModelClient):
         complaints: Complaints,
         heard: "_Heard",
     ) -> Completion:
+        if not endpoint.images and any(message.images for message in request.messages):
+            raise complaints.no_images()
         while True:
             answer_format = self._formats.get(alias, endpoint.response_format)
             body = request_body(
@@ -150,7 +152,8 @@ def _is_format_refused(error: ToolError) -> bool:
 
 
 def _completion(alias: str, endpoint: Endpoint, request: ChatRequest, answer: Answer) -> Completion:
-    said = answer.text + (answer.reasoning or "")
+    called = "".join(call.name + call.arguments for call in answer.tool_calls)
+    said = answer.text + (answer.reasoning or "") + called
     return Completion(
         text=answer.text,
         reasoning=answer.reasoning,
@@ -158,4 +161,5 @@ def _completion(alias: str, endpoint: Endpoint, request: ChatRequest, answer: An
         tokens=tokens_of(answer.usage, endpoint.price, messages=request.messages, answer=said),
         model=answer.model or endpoint.model or alias,
         endpoint=alias,
+        tool_calls=answer.tool_calls,
     )

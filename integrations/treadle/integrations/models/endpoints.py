@@ -57,6 +57,10 @@ class Endpoint(_Strict):
     price: Price | None = None
     limits: Limits = Limits()
     fallback: str | None = Field(default=None, description="Alias asked when this one fails.")
+    images: bool = Field(default=True, description="Whether it takes images.")
+    cache_key: bool = Field(
+        default=False, description="Whether it takes `prompt_cache_key`; others may refuse it."
+    )
     response_format: AnswerFormat = Field(
         default="json_schema", description="How it is told the schema of an answer."
     )

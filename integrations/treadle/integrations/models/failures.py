@@ -78,6 +78,14 @@ class Complaints:
             delivery=Delivery.NOT_SENT if is_unsent else Delivery.UNKNOWN,
         )
 
+    def no_images(self) -> ToolError:
+        """A request with images to a model that sees none."""
+        return ToolError(
+            f"the model {self._alias!r} takes no images (models.yaml); name one that does",
+            error_class=ErrorClass.INVALID_INPUT,
+            code="images_not_supported",
+        )
+
     def late(self, timeout_s: float) -> ToolError:
         """No answer in time."""
         return ToolError(

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from treadle.integrations.models.calls import ChatRequest, JsonSchema, Message
+from treadle.integrations.models.calls import ChatRequest, JsonSchema, Message, ToolSpec
 from treadle.integrations.models.endpoints import AnswerFormat, Endpoint
 
 Body = dict[str, Any]  # Any: a JSON object that holds the template's schema
@@ -28,6 +28,10 @@ def request_body(
         "seed": request.seed,
     }
     body |= {name: value for name, value in optional.items() if value is not None}
+    if endpoint.cache_key and request.cache_key is not None:
+        body["prompt_cache_key"] = request.cache_key
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
     if request.schema is not None:
         body |= _response_format(request.schema, answer_format)
     if request.thinking != "auto":
@@ -40,6 +44,15 @@ def request_body(
 def _max_tokens(wanted: int | None, limit: int | None) -> int | None:
     given = [number for number in (wanted, limit) if number is not None]
     return min(given, default=None)
+
+
+def _tool(tool: ToolSpec) -> Body:
+    described = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": dict(tool.parameters),
+    }
+    return {"type": "function", "function": described}
 
 
 def _thinking(*, is_on: bool) -> Body:
@@ -103,6 +116,15 @@ def _message(message: Message) -> Body:
     body: Body = {"role": message.role, "content": content}
     if message.tool_call_id is not None:
         body["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        body["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
     return body
 
 
@@ -133,10 +155,26 @@ class WireUsage(_Lenient):
         return self.prompt_cache_hit_tokens or (details and details.cached_tokens) or 0
 
 
+class WireFunction(_Lenient):
+    """Name and arguments of a call; in a stream the arguments come in pieces."""
+
+    name: str | None = None
+    arguments: str | JsonValue = None
+
+
+class WireToolCall(_Lenient):
+    """A call, or a piece of the one at this index."""
+
+    index: int | None = None
+    id: str | None = None
+    function: WireFunction | None = None
+
+
 class WireText(_Lenient):
     """A message, or a piece of one. vLLM calls reasoning `reasoning`."""
 
     content: str | None = None
+    tool_calls: list[WireToolCall] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
 
