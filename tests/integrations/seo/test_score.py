@@ -93,6 +93,14 @@ def test_an_idea_has_no_opportunity_and_ranks_last() -> None:
     assert found[1].source == "idea of a model"
 
 
+def test_unknown_difficulty_ranks_apart() -> None:
+    hits = [{"url": f"https://a{n}.example/x", "title": "Sales pipeline"} for n in range(10)]
+    serps = [{"keyword": "sales pipeline", "hits": hits}]
+    found = list(rows(["crm pricing", "sales pipeline"], serps=serps).values())
+    assert [row.keyword for row in found] == ["sales pipeline", "crm pricing"]
+    assert (found[0].opportunity or 0) < (found[1].opportunity or 0)
+
+
 def test_own_page_position_and_rivals_are_told_apart() -> None:
     hits = [{"url": f"https://h{n}.example/", "title": "x", "rank": n} for n in range(1, 5)]
     hits.append({"url": "https://shop.example/pricing", "title": "CRM pricing", "rank": 5})

@@ -67,7 +67,7 @@ _RULES: tuple[tuple[Intent, float, str], ...] = (
     (
         Intent.TRANSACTIONAL,
         2.5,
-        r"^(download|free|cheap|kostenlos) | (download|demo|kostenlos)$|\bsign ?up\b",
+        r"^(download|free|cheap|kostenlos) | (demo|kostenlos)$|\bsign ?up\b",
     ),
     (Intent.NAVIGATIONAL, 4.0, r"\b(login|log in|opening hours|customer service)\b"),
 )

@@ -91,7 +91,7 @@ class ScoreParams(Params):
 
 
 class Scored(Result):
-    """The rows, best first: measured ones by opportunity, then ideas."""
+    """The rows, best first: those of known difficulty, then other measured ones, then ideas."""
 
     rows: list[Row]
     formula: str
@@ -116,8 +116,15 @@ def score(params: ScoreParams) -> Scored:
         _row(number, keyword, uses[keyword], known, most=most)
         for number, keyword in enumerate(dict.fromkeys(params.keywords), start=1)
     ]
-    rows.sort(key=lambda row: (row.opportunity is None, -_rank(row.opportunity_parts), row.keyword))
+    searched = any(row.difficulty_proxy is not None for row in rows)
+    rows.sort(key=lambda row: _order(row, searched=searched))
     return Scored(rows=rows, formula=FORMULA)
+
+
+def _order(row: Row, *, searched: bool) -> tuple[bool, bool, float, str]:
+    """Best first; beside rows of known difficulty those of unknown difficulty rank apart."""
+    apart = searched and row.difficulty_proxy is None
+    return row.opportunity is None, apart, -_rank(row.opportunity_parts), row.keyword
 
 
 class _Known:
