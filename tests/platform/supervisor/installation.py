@@ -57,7 +57,7 @@ class Installation:
         """Run another `treadle` command in this home."""
         return subprocess.run(
             [sys.executable, "-m", "treadle.platform.cli", *args],
-            env=self._environment(),
+            env=self.environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -74,7 +74,7 @@ class Installation:
         self.lines.clear()
         process = subprocess.Popen(
             [sys.executable, "-m", "treadle.platform.cli", "up"],
-            env=self._environment(),
+            env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -118,7 +118,7 @@ class Installation:
         if self.process is not None and self.process.poll() is None:
             self.signal(signal.SIGTERM)
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         own = {"TREADLE_HOME": str(self.root), "TREADLE_PORT": str(self.port)}
         return {**os.environ, **own, **self.env}
 

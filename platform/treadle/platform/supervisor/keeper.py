@@ -73,8 +73,7 @@ class Keeper:
         except OSError as error:
             return f"could not be started ({error})"
         self._process = process
-        assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-        copying = asyncio.create_task(self._console.copy(self.program.name, process.stdout))
+        copying = asyncio.create_task(self._console.copy(self.program.name, process.output))
         await self._ended_or_unwanted(process)
         if self._ending.is_set() and not await stop(process, self.program):
             grace_s = self.program.grace.total_seconds()

@@ -5,8 +5,8 @@ import os
 import signal
 import socket
 import sys
-from asyncio import StreamReader, StreamReaderProtocol
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio import StreamReader
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,7 +22,8 @@ from treadle.platform.supervisor.messages import (
     decode,
     encode_birth,
 )
-from treadle.platform.supervisor.process import LONGEST_LINE, Running
+from treadle.platform.supervisor.pipes import output_pipe
+from treadle.platform.supervisor.process import Running
 from treadle.platform.supervisor.tether import tether
 
 _MODULE = "treadle.platform.supervisor.nursery"
@@ -33,7 +34,7 @@ class Forked:
     """A process that the nursery made; see `Running`."""
 
     pid: int
-    stdout: StreamReader | None
+    output: StreamReader
     end: asyncio.Future[int]
 
     async def wait(self) -> int:
@@ -105,50 +106,39 @@ class _Ward:
     async def open(cls, modules: tuple[str, ...], console: Console) -> "_Ward":
         """Start a nursery and wait until it has imported everything."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", _MODULE, str(theirs.fileno()), *modules,
-                stdin=DEVNULL,
-                stdout=PIPE,
-                stderr=STDOUT,
-                limit=LONGEST_LINE,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                preexec_fn=tether(signal.SIGTERM, parent=os.getpid()),
-            )  # fmt: skip
-        assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-        copying = asyncio.create_task(console.copy("nursery", process.stdout))
         ours.setblocking(False)
+        with theirs:
+            async with output_pipe() as pipe:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", _MODULE, str(theirs.fileno()), *modules,
+                    stdin=DEVNULL,
+                    stdout=pipe.writing,
+                    stderr=pipe.writing,
+                    env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                    preexec_fn=tether(signal.SIGTERM, parent=os.getpid()),
+                )  # fmt: skip
+                copying = asyncio.create_task(console.copy("nursery", pipe.reader))
         ward = cls(process, ours, copying)
         await ward._answer
         return ward
 
     async def bear(self, program: Program, entry: Entry, env: Mapping[str, str]) -> Forked:
         """Fork one child."""
-        loop = asyncio.get_running_loop()
-        reading, writing = os.pipe()
-        try:
-            self._answer = loop.create_future()
-            birth = Birth(
-                name=program.name,
-                module=entry.module,
-                args=entry.args,
-                env={**env, **program.env},
-                stop_signal=int(program.stop_signal),
-            )
-            socket.send_fds(self._channel, [encode_birth(birth)], [writing])
+        birth = Birth(
+            name=program.name,
+            module=entry.module,
+            args=entry.args,
+            env={**env, **program.env},
+            stop_signal=int(program.stop_signal),
+        )
+        async with output_pipe() as pipe:
+            self._answer = asyncio.get_running_loop().create_future()
+            socket.send_fds(self._channel, [encode_birth(birth)], [pipe.writing])
             child = await self._answer
-        except OSError:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
-        assert child is not None  # noqa: S101 - a hello comes once, before all births
-        lines = StreamReader(limit=LONGEST_LINE)
-        pipe = os.fdopen(reading, "rb", buffering=0)
-        await loop.connect_read_pipe(lambda: StreamReaderProtocol(lines), pipe)
-        return Forked(child.pid, lines, child.end)
+            assert child is not None  # noqa: S101 - a hello comes once, before all births
+            return Forked(child.pid, pipe.reader, child.end)
 
     async def close(self) -> None:
         """Let the nursery end."""

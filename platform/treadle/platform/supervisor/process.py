@@ -4,15 +4,15 @@ import asyncio
 import os
 import signal
 from asyncio import StreamReader
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from treadle.platform.embedded.program import Program
+from treadle.platform.supervisor.pipes import output_pipe
 from treadle.platform.supervisor.tether import tether
-
-LONGEST_LINE = 1 << 20  # bytes; of a longer one the console shows that there was one
 
 
 class Running(Protocol):
@@ -24,7 +24,7 @@ class Running(Protocol):
         ...
 
     @property
-    def stdout(self) -> StreamReader | None:
+    def output(self) -> StreamReader:
         """What it prints."""
         ...
 
@@ -49,25 +49,43 @@ class Starter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A process that was executed; see `Running`."""
+
+    process: Process
+    output: StreamReader
+
+    @property
+    def pid(self) -> int:
+        """See `Running`."""
+        return self.process.pid
+
+    async def wait(self) -> int:
+        """See `Running`."""
+        return await self.process.wait()
+
+
 class Executor:
     """Starts any program by executing it."""
 
     async def start(self, program: Program, env: Mapping[str, str]) -> Running:
         """See `Starter`."""
         account = program.account
-        return await asyncio.create_subprocess_exec(
-            *program.argv,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            limit=LONGEST_LINE,
-            env={**os.environ, **env, **program.env},
-            user=None if account is None else account.uid,
-            group=None if account is None else account.gid,
-            extra_groups=None if account is None else [],
-            start_new_session=True,
-            preexec_fn=tether(program.stop_signal, parent=os.getpid()),
-        )
+        async with output_pipe() as pipe:
+            process = await asyncio.create_subprocess_exec(
+                *program.argv,
+                stdin=DEVNULL,
+                stdout=pipe.writing,
+                stderr=pipe.writing,
+                env={**os.environ, **env, **program.env},
+                user=None if account is None else account.uid,
+                group=None if account is None else account.gid,
+                extra_groups=None if account is None else [],
+                start_new_session=True,
+                preexec_fn=tether(program.stop_signal, parent=os.getpid()),
+            )
+            return Executed(process, pipe.reader)
 
 
 async def stop(process: Running, program: Program) -> bool:
