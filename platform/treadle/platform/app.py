@@ -20,6 +20,7 @@ from treadle.platform.docs_page import docs_page
 from treadle.platform.edge import Edge
 from treadle.platform.files import routes as files
 from treadle.platform.health import routes as health
+from treadle.platform.idempotency.answers import AnswerSeal
 from treadle.platform.installation import installation_secret
 from treadle.platform.openapi import install_openapi
 from treadle.platform.problems import install_problems
@@ -90,6 +91,7 @@ def wire(settings: Settings) -> Services:
         database=database,
         keys=KeyRing(database, secret),
         vault=Vault(secret),
+        answers=AnswerSeal(secret),
         templates=library,
         runs=RunService(
             database,

@@ -23,12 +23,14 @@ from treadle.agents.errors import Issue
 class PlatformError(Exception):
     """Base of all expected errors; anything else is a bug and answers 500.
 
-    `members` stand in the problem details beside the usual ones, for programs to read.
+    `members` stand in the problem details beside the usual ones, for programs to read,
+    `headers` in the answer's head.
     """
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     code: str = "internal"
     members: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)

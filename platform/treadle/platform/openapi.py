@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 
+from treadle.platform.idempotency.fingerprint import LONGEST_KEY
 from treadle.platform.problems import IssueView
 from treadle.platform.routing import ApiRoute
 
@@ -26,6 +27,14 @@ _PROBLEM: dict[str, Any] = {  # Any: a JSON document
 _ERROR_ANSWER: dict[str, Any] = {  # Any: a JSON document
     "description": "Any error.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+_IDEMPOTENCY_KEY: dict[str, Any] = {  # Any: a JSON document
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Sent again with the same key and body, the first answer is given again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
 }
 
 
@@ -71,6 +80,8 @@ def _document(app: FastAPI) -> dict[str, Any]:  # Any: a JSON document
 def _tell(operation: dict[str, Any], route: ApiRoute) -> None:  # Any: a JSON document
     operation["responses"].pop("422", None)
     operation["responses"]["default"] = _ERROR_ANSWER
+    if route.methods == {"POST"} and route.is_repeatable:
+        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     if route.scope is not None:
         operation["security"] = [{"key": []}]
         operation["x-scope"] = route.scope.value

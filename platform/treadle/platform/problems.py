@@ -96,7 +96,7 @@ def install_problems(app: FastAPI) -> None:
 
 async def _platform_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PlatformError)  # noqa: S101 - registered for this class alone
-    headers: dict[str, str] = {}
+    headers = dict(error.headers)
     if error.status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if error.status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

@@ -30,6 +30,7 @@ from treadle.agents.errors import Issue
 from treadle.platform.auth.callers import Caller
 from treadle.platform.auth.scopes import Scope
 from treadle.platform.db.database import TenantConnection
+from treadle.platform.engine.errors import KeyTaken
 from treadle.platform.errors import (
     NotFound,
     PayloadTooLarge,
@@ -37,6 +38,9 @@ from treadle.platform.errors import (
     Unprocessable,
     UnsupportedMediaType,
 )
+from treadle.platform.idempotency.attempt import Attempt
+from treadle.platform.idempotency.errors import Replay
+from treadle.platform.idempotency.fingerprint import read_key
 from treadle.platform.services import Services
 
 KIB = 1024
@@ -89,13 +93,30 @@ async def _wired(request: Request) -> Services:
 
 async def _open_transaction(request: Request) -> AsyncGenerator[TenantConnection, None]:
     caller: Caller = request.state.caller
-    async with services_of(request).database.tenant(caller.workspace) as connection:
-        yield connection
+    attempt: Attempt | None = request.state.attempt
+    while True:
+        async with services_of(request).database.tenant(caller.workspace) as connection:
+            if attempt is None or await attempt.begin(connection):
+                yield connection
+                return
+        await attempt.pause()
+
+
+async def _own_attempt(request: Request) -> Attempt | None:
+    caller: Caller = request.state.caller
+    attempt: Attempt | None = request.state.attempt
+    if attempt is not None:
+        async with services_of(request).database.tenant(caller.workspace) as connection:
+            await attempt.look(connection)
+    return attempt
 
 
 # `function`: committed before the answer leaves, so that who reads it may rely on it.
 Transaction = Annotated[TenantConnection, Depends(_open_transaction, scope="function")]
 Wired = Annotated[Services, Depends(_wired)]
+Repeatable = Annotated[Attempt | None, Depends(_own_attempt)]
+"""For a POST that creates by other means than `Transaction`: it stores the attempt's answer in the
+transaction that creates."""
 
 
 class ApiRoute(APIRoute):
@@ -108,6 +129,12 @@ class ApiRoute(APIRoute):
         """The scope it needs; `None` for a public route."""
         needed = [d.call for d in self.dependant.dependencies if isinstance(d.call, Needed)]
         return needed[0].scope if needed else None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a repeated POST with the same `Idempotency-Key` is answered as the first."""
+        means = {_open_transaction, _own_attempt}
+        return any(d.call in means for d in self.dependant.dependencies)
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -122,13 +149,40 @@ class ApiRoute(APIRoute):
             _refuse_nul(request)
             if self.body_field is not None and not isinstance(self.body_field.field_info, Form):
                 _require_json(request)
-            receive = _limited(request, self.body_limit)
             try:
-                return await handle(ApiRequest(request.scope, receive))
+                return await _handle(request, handle, self.body_limit)
             except _Refused as refused:
                 raise refused.error from refused
 
         return guarded
+
+
+async def _handle(
+    request: Request, handle: Callable[[Request], Coroutine[Any, Any, Response]], limit: int
+) -> Response:
+    limited = ApiRequest(request.scope, _limited(request, limit))
+    attempt = request.state.attempt = _attempt(limited)
+    if attempt is None:
+        return await handle(limited)
+    database = services_of(request).database
+    try:
+        response = await handle(limited)
+    except Replay as replay:
+        return replay.response
+    except KeyTaken:
+        return await attempt.answer_of_the_first(database)
+    await attempt.keep(response, database)
+    return response
+
+
+def _attempt(request: Request) -> Attempt | None:
+    """The request's idempotency key. It belongs to a workspace: public routes have other means."""
+    header = request.headers.get("idempotency-key")
+    if header is None or request.method != "POST" or "caller" not in request.scope["state"]:
+        return None
+    caller: Caller = request.state.caller
+    seal = services_of(request).answers
+    return Attempt(request, read_key(header), workspace=caller.workspace, seal=seal)
 
 
 class ApiRequest(Request):

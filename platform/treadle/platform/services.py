@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from treadle.platform.auth.callers import KeyRing
 from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
+from treadle.platform.idempotency.answers import AnswerSeal
 from treadle.platform.settings import Settings
 from treadle.platform.templates.library import TemplateLibrary
 
@@ -21,5 +22,6 @@ class Services:
     database: Database
     keys: KeyRing
     vault: Vault
+    answers: AnswerSeal
     templates: TemplateLibrary
     runs: "RunService"

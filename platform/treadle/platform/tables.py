@@ -6,6 +6,7 @@ from treadle.platform.auth.models import api_keys
 from treadle.platform.connections.models import connection_secrets, connections
 from treadle.platform.engine.models import log, run_values, runs, workers
 from treadle.platform.files.models import blobs, files
+from treadle.platform.idempotency.models import idempotency_keys
 from treadle.platform.templates.models import template_texts, template_versions
 from treadle.platform.workspaces.models import workspaces
 
@@ -17,6 +18,7 @@ __all__ = [
     "connection_secrets",
     "connections",
     "files",
+    "idempotency_keys",
     "log",
     "run_values",
     "runs",

@@ -1,7 +1,7 @@
 """Acceptance: new runs of many requests, inserted together. A run is accepted once it is here."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +14,10 @@ from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine import statements
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.entries import dump
-from treadle.platform.engine.errors import CommitRefused, DatabaseAway
+from treadle.platform.engine.errors import CommitRefused, DatabaseAway, KeyTaken
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.writer import Done
+from treadle.platform.idempotency.repository import KeyedAnswer
 
 MOST_RUNS = 256
 _TRIES = 3
@@ -31,6 +32,7 @@ class NewRun:
         sha256: Of the template's text, which is stored already.
         connections: Logical names to connection ids.
         wake_at: Not before this.
+        answer: With an idempotency key: what to store beside the run.
     """
 
     id: RunId
@@ -49,6 +51,7 @@ class NewRun:
     wake_at: datetime | None
     inputs: JsonObject
     created_by: UUID | None
+    answer: KeyedAnswer | None = None
 
 
 class Acceptance:
@@ -82,7 +85,8 @@ class Acceptance:
     async def accept(self, run: NewRun) -> datetime:
         """Insert a run and return when, by the database's clock.
 
-        Raises `DatabaseAway`, and `CommitRefused` if this run cannot be stored.
+        Raises `DatabaseAway`, `CommitRefused` if this run cannot be stored, and `KeyTaken` if
+        another request holds its idempotency key.
         """
         future: asyncio.Future[datetime] = asyncio.get_running_loop().create_future()
         self._pending.append((run, future))
@@ -109,19 +113,19 @@ class Acceptance:
         except DatabaseAway as away:
             _fail(batch, away)
         else:
-            for run, future in batch:
-                if not future.done():
-                    future.set_result(accepted[run.id])
-            self._on_accepted([run.id for run, _ in batch if run.wake_at is None])
+            _tell(batch, accepted)
+            due = [run.id for run, _ in batch if run.wake_at is None and run.id in accepted]
+            self._on_accepted(due)
 
     async def _insert(self, runs: Sequence[NewRun]) -> dict[UUID, datetime]:
         """Insert; after an unknown outcome again, which adds nothing that is there already."""
+        is_keyed = any(run.answer is not None for run in runs)
+        statement = statements.ACCEPT_KEYED if is_keyed else statements.ACCEPT
+        arrays = _arrays(runs) + (_keys(runs) if is_keyed else ())
         tries = 0
         while True:
             try:
-                rows = await self._connection.fetch(
-                    statements.ACCEPT, _arrays(runs), row=class_row(Done)
-                )
+                rows = await self._connection.fetch(statement, arrays, row=class_row(Done))
                 if tries and len(rows) < len(runs):
                     ids = [run.id for run in runs]
                     rows = await self._connection.fetch(
@@ -134,6 +138,19 @@ class Acceptance:
                 await asyncio.sleep(_PAUSE_S)
             else:
                 return {row.id: row.at for row in rows}
+
+
+def _tell(
+    batch: Sequence[tuple[NewRun, asyncio.Future[datetime]]], accepted: Mapping[UUID, datetime]
+) -> None:
+    for run, future in batch:
+        at = accepted.get(run.id)
+        if future.done():
+            continue
+        if at is None:
+            future.set_exception(KeyTaken())
+        else:
+            future.set_result(at)
 
 
 def _fail(batch: Sequence[tuple[NewRun, asyncio.Future[datetime]]], error: Exception) -> None:
@@ -160,4 +177,15 @@ def _arrays(runs: Sequence[NewRun]) -> tuple[list[object], ...]:
         [run.wake_at for run in runs],
         [dump(run.inputs) for run in runs],
         [run.created_by for run in runs],
+    )
+
+
+def _keys(runs: Sequence[NewRun]) -> tuple[list[object], ...]:
+    answers = [run.answer for run in runs]
+    return (
+        [answer and answer.key for answer in answers],
+        [answer and answer.fingerprint for answer in answers],
+        [answer and answer.status for answer in answers],
+        [answer and answer.sealed for answer in answers],
+        [answer and answer.is_final for answer in answers],
     )

@@ -3,6 +3,7 @@
 DatabaseAway               the database did not answer; whether it did the work is unknown
 CommitRefused              the database refused a write of one run, for a reason of that write
 WorkerReplaced             another process runs under this worker's name
+KeyTaken                   a run was not accepted: another request holds its idempotency key
 """
 
 from http import HTTPStatus
@@ -36,3 +37,13 @@ class WorkerReplaced(PlatformError):
         super().__init__(
             f"another process runs as worker {name!r}: give every worker a name of its own"
         )
+
+
+class KeyTaken(PlatformError):
+    """Nothing was created; the answer of the request that holds the key is this one's, too."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.CONFLICT
+    code = "idempotency_key_in_progress"
+
+    def __init__(self) -> None:
+        super().__init__("another request with this Idempotency-Key is under way; try again")

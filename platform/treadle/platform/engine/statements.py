@@ -109,6 +109,46 @@ SELECT id, now() AS at FROM r
 """
 """Accept runs. The id is the caller's, so that a second try after an unknown outcome adds none."""
 
+ACCEPT_KEYED = """
+WITH u AS (
+    SELECT * FROM unnest(
+        %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[],
+        %s::bytea[], %s::text[], %s::text[], %s::json[], %s::json[], %s::bool[],
+        %s::timestamptz[], %s::json[], %s::uuid[],
+        %s::text[], %s::bytea[], %s::int[], %s::bytea[], %s::bool[]
+    ) AS u (
+        id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
+        settings, connections, is_pure, wake_at, inputs, created_by,
+        key, fingerprint, answer_status, sealed, is_final
+    )
+), k AS (
+    INSERT INTO idempotency_keys (
+        workspace_id, key, fingerprint, run_id, status, sealed, is_final
+    )
+    SELECT workspace_id, key, fingerprint, id, answer_status, sealed, is_final FROM u
+    WHERE key IS NOT NULL
+        AND pg_try_advisory_xact_lock(hashtextextended(workspace_id::text || key, 0))
+    ON CONFLICT DO NOTHING
+    RETURNING run_id
+), r AS (
+    INSERT INTO runs (
+        id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
+        settings, connections, is_pure, wake_at, inputs, created_by, status, seq
+    )
+    SELECT id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
+        settings, connections, is_pure, wake_at, inputs, created_by, 'queued', 1
+    FROM u WHERE key IS NULL OR id IN (SELECT run_id FROM k)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, workspace_id
+), l AS (
+    INSERT INTO log (run_id, seq, workspace_id, entry)
+    SELECT id, 1, workspace_id, '{"t":"run.queued"}' FROM r
+)
+SELECT id, now() AS at FROM r
+"""
+"""As `ACCEPT`, with idempotency keys: a run whose key somebody has is not accepted. The lock, the
+one of `idempotency.repository`, keeps this statement from waiting for another's insert."""
+
 ACCEPTED = "SELECT id, created_at AS at FROM runs WHERE id = ANY(%s::uuid[])"
 
 _ABANDON = """

@@ -14,7 +14,7 @@ from treadle.platform.auth.scopes import Scope
 from treadle.platform.db.ids import parse_id
 from treadle.platform.engine.ids import RunId
 from treadle.platform.pagination import Cursor, Limit, make_page, read_cursor, read_id_cursor
-from treadle.platform.routing import Transaction, Wired, api_router, needs
+from treadle.platform.routing import Repeatable, Transaction, Wired, api_router, needs
 from treadle.platform.runs.events import stream_events
 from treadle.platform.runs.repository import RunFilter, get_run, list_runs, read_value
 from treadle.platform.runs.schemas import (
@@ -44,21 +44,25 @@ _STARTED: dict[int | str, dict[str, object]] = {
     response_model=RunView,
     responses=_STARTED,
 )
-async def start_agent(agent: str, body: AgentRun, services: Wired, caller: Writer) -> Response:
+async def start_agent(
+    agent: str, body: AgentRun, services: Wired, caller: Writer, attempt: Repeatable
+) -> Response:
     """Run an agent."""
-    order = Order(body.inputs, body.run_at, body.wait_s)
+    order = Order(body.inputs, body.run_at, body.wait_s, attempt)
     return _started(*await services.runs.start_agent(caller, agent, order))
 
 
 @router.post(
     "/v1/runs", status_code=HTTPStatus.ACCEPTED, response_model=RunView, responses=_STARTED
 )
-async def start_template(body: NewRunBody, services: Wired, caller: Writer) -> Response:
+async def start_template(
+    body: NewRunBody, services: Wired, caller: Writer, attempt: Repeatable
+) -> Response:
     """Run a template without a stored agent."""
     started = await services.runs.start_template(
         caller,
         body.template,
-        Order(body.inputs, body.run_at, body.wait_s),
+        Order(body.inputs, body.run_at, body.wait_s, attempt),
         settings=body.settings.model_dump(),
         connections=body.connections,
     )

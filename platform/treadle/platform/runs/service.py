@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from treadle.agents.interpreter import NodeTypeNotRunnable
@@ -22,6 +22,7 @@ from treadle.platform.engine.hints import CANCELS, COMMITS
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.leases import RunStatus
 from treadle.platform.engine.programs import Program, Programs
+from treadle.platform.idempotency.attempt import Attempt
 from treadle.platform.jobs import Bell
 from treadle.platform.runs.errors import NotRunnable
 from treadle.platform.runs.feeds import Feeds, Watch
@@ -37,11 +38,12 @@ _MOST_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a caller asks for beside the template."""
+    """What a caller asks for beside the template; `attempt` where it sent an idempotency key."""
 
     inputs: Mapping[str, JsonValue]
     run_at: datetime | None
     wait_s: float | None
+    attempt: Attempt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,12 @@ class RunService:
             async with self._database.tenant(caller.workspace) as tx:
                 await require_files(tx, files)
         new = _new_run(caller, bound, inputs, order)
+        if order.attempt is not None:
+            queued = show_run(_row(new, datetime.now(UTC)), Progress(), template)
+            answer = order.attempt.accepted(
+                queued | {"created_at": None}, is_final=not order.wait_s
+            )
+            new = replace(new, answer=answer)
         if not order.wait_s:
             row = _row(new, await self._acceptance.accept(new))
             return show_run(row, Progress(), template), False
