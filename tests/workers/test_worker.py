@@ -172,9 +172,10 @@ async def test_malformed_and_doubled_bells_change_nothing(
     await worker.ready()
     run = await start(client, EFFECTS, url=sink.url)
     celery = Celery(broker=settings.redis_url, set_as_current=False)
-    for arguments in (
+    bells: list[list[object]] = [
         [[run, run]], [[run]], [["no id", 7, None, run]], [[]], [], [run], [{"a": 1}],
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for arguments in bells:
         celery.send_task(ADVANCE_RUNS, args=arguments, queue=QUEUE)
     celery.send_task("treadle.unknown", args=[], queue=QUEUE)
     celery.close()

@@ -1,9 +1,9 @@
 """The journal over SQL keeps the contract that every journal keeps."""
 
 import pytest
-
 from tests.contract.journal import JournalContract
 from tests.platform.engine.conftest import Engine, step
+
 from treadle.agents.errors import LeaseLost
 from treadle.agents.ports import Journal, StepStatus
 from treadle.platform.engine.claims import Claims
@@ -26,8 +26,12 @@ async def take(engine: Engine, run: RunId) -> RunJournal:
         claimed.lease(),
         engine.writer().writer,
         ledger=ledgers[run],
-        on_delta=lambda *_: None,
+        on_delta=drop,
     )
+
+
+def drop(run: RunId, path: str, text: str) -> None:
+    """Nobody watches."""
 
 
 class TestSqlJournal(JournalContract):

@@ -74,7 +74,9 @@ class Claims:
     async def take(self, runs: Sequence[RunId]) -> list[ClaimedRun]:
         """Claim those that are queued and due; the others are somebody else's business."""
         return await self._connection.fetch(
-            statements.TAKE, (list(runs), self._worker), row=class_row(ClaimedRun)
+            statements.TAKE,
+            {"runs": list(runs), "worker": self._worker},
+            row=class_row(ClaimedRun),
         )
 
     async def queued(self, limit: int) -> list[RunId]:

@@ -11,25 +11,19 @@ from treadle.platform.engine.writer import LogWriter
 
 Place: TypeAlias = tuple[str, str | None]
 Ledger: TypeAlias = Mapping[Place, StepRecord]
-"""What is finished, by path and call."""
+"""The last entry of every place, by path and call."""
 
 
 def fold_ledger(records: list[StepRecord]) -> dict[Place, StepRecord]:
     """The last entry at a place counts; one that is not finished takes an earlier one back."""
-    ledger: dict[Place, StepRecord] = {}
-    for record in records:
-        if record.status in FINISHED:
-            ledger[record.path, record.call] = record
-        else:
-            ledger.pop((record.path, record.call), None)
-    return ledger
+    return {(record.path, record.call): record for record in records}
 
 
 class RunJournal:
     """One run's ledger for as long as its lease holds.
 
     Args:
-        ledger: What the run had finished when it was claimed.
+        ledger: How far the run was when it was claimed.
         on_delta: Takes pieces of model answers: run, path, text.
     """
 
@@ -47,6 +41,11 @@ class RunJournal:
         self._on_delta = on_delta
 
     def finished(self, path: str, *, call: str | None = None) -> StepRecord | None:
+        """See `Journal`."""
+        entry = self._ledger.get((path, call))
+        return entry if entry is not None and entry.status in FINISHED else None
+
+    def earlier(self, path: str, *, call: str | None = None) -> StepRecord | None:
         """See `Journal`."""
         return self._ledger.get((path, call))
 

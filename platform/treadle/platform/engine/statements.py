@@ -48,17 +48,18 @@ ON CONFLICT DO NOTHING
 TAKE = """
 WITH due AS (
     SELECT id FROM runs
-    WHERE id = ANY(%s::uuid[]) AND status = 'queued' AND (wake_at IS NULL OR wake_at <= now())
+    WHERE id = ANY(%(runs)s::uuid[]) AND status = 'queued' AND NOT is_pure
+        AND (wake_at IS NULL OR wake_at <= now())
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE runs r SET
         status = 'running',
-        worker = %s::text,
+        worker = %(worker)s::text,
         epoch = r.epoch + 1,
         seq = r.seq + 1,
         wake_at = NULL,
         started_at = coalesce(r.started_at, now())
-    FROM due WHERE r.id = due.id AND NOT r.is_pure
+    FROM due WHERE r.id = due.id
     RETURNING r.*
 ), l AS (
     INSERT INTO log (run_id, seq, workspace_id, entry)
@@ -68,14 +69,16 @@ WITH due AS (
 ), taken AS (
     SELECT * FROM claimed
     UNION ALL
-    SELECT r.* FROM runs r JOIN due ON r.id = due.id WHERE r.is_pure
+    SELECT * FROM runs
+    WHERE id = ANY(%(runs)s::uuid[]) AND status = 'queued' AND is_pure
+        AND (wake_at IS NULL OR wake_at <= now())
 )
 SELECT id, workspace_id, root_id, template, version, sha256, trigger, owner, settings, connections,
     is_pure, epoch, seq, inputs, coalesce(started_at, now()) AS started_at, now() AS at
 FROM taken
 """
-"""Claim runs that are queued. A run of pure nodes is only read: the commit that finishes it also
-claims it, so that it costs one commit."""
+"""Claim runs that are queued. A run of pure nodes is only read, not even locked, which would cost a
+commit too: the commit that finishes it also claims it."""
 
 LEDGERS = "SELECT run_id, entry FROM log WHERE run_id = ANY(%s::uuid[]) ORDER BY run_id, seq"
 

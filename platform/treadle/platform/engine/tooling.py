@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
+
+from pydantic import SecretStr
 
 from treadle.agents.ports import Tools
 from treadle.integrations.base import ArtifactRef, ArtifactStore, Connection, FileStore, ToolContext
@@ -28,6 +30,7 @@ class PlatformToolbox:
     Attributes:
         guard: Every request of a tool leaves through it.
         search_url: Base URL of the SearXNG of this installation.
+        mail_url: Its mail server.
     """
 
     database: Database
@@ -35,6 +38,7 @@ class PlatformToolbox:
     guard: GuardedClient
     models: ModelClient
     search_url: str | None
+    mail_url: SecretStr | None = None
 
     @asynccontextmanager
     async def open(self, run: ClaimedRun) -> AsyncGenerator[Tools]:
@@ -84,7 +88,12 @@ class RunTools:
             artifacts=StepArtifacts(toolbox.database, self.workspace, self.run, step_path),
             files=WorkspaceFiles(toolbox.database, self.workspace),
             search_url=toolbox.search_url,
+            mail_url=_revealed(toolbox.mail_url),
         )
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ class StepContext:
     artifacts: ArtifactStore
     files: FileStore
     search_url: str | None
+    mail_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,7 +254,7 @@ def _new_run(caller: Caller, bound: Bound, inputs: JsonObject, order: Order) -> 
         version=template.version,
         sha256=bound.program.sha256,
         trigger="api",
-        owner="",
+        owner=(agent.owner if agent is not None else "") or caller.owner,
         settings=bound.settings,
         connections=bound.connections,
         is_pure=bound.program.graph.is_pure,
