@@ -53,6 +53,17 @@ class JournalContract:
         assert reopened.finished("a") is None
         assert reopened.finished("b") is not None
 
+    async def test_the_next_owner_finds_how_far_each_place_was(self) -> None:
+        journal = await self.reopen()
+        journal.append(entry("a", StepStatus.SUCCEEDED), entry("a", StepStatus.WAITING))
+        journal.append(entry("a", StepStatus.WAITING, call="answer"))
+        await journal.durable()
+        reopened = await self.reopen()
+        assert reopened.finished("a") is None
+        found = [reopened.earlier("a"), reopened.earlier("a", call="answer")]
+        assert [one and one.status for one in found] == [StepStatus.WAITING] * 2
+        assert reopened.earlier("b") is None
+
     async def test_calls_are_places_of_their_own(self) -> None:
         journal = await self.reopen()
         journal.append(entry("a", StepStatus.SUCCEEDED, call="model.0"))

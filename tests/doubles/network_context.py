@@ -20,6 +20,7 @@ class NetworkContext:
     guard: GuardedClient
     connection: Connection | None = None
     search_url: str | None = None
+    mail_url: str | None = None
     idempotency_key: str = "step-key-1"
 
     @property

@@ -56,6 +56,10 @@ class NoContext:
         raise AssertionError("a pure tool reads no uploads")
 
     @property
+    def mail_url(self) -> NoReturn:
+        raise AssertionError("a pure tool writes to nobody")
+
+    @property
     def search_url(self) -> NoReturn:
         raise AssertionError("a pure tool searches nothing")
 

@@ -5,7 +5,8 @@ AgentsError
 ├── ExpressionError        an expression cannot be parsed or evaluated
 ├── InputsInvalid          a run's inputs do not fit the template; carries issues
 ├── StepFailed             a step's attempt failed; `retry`, then `on_error`, decide what follows
-├── StepWaits              a step can only be finished by somebody else
+├── StepWaits              a step waits for somebody and its run parks
+├── OutcomeUnknown         an effect that must not be repeated may have happened
 ├── Blocked                the gate was closed before a step began; nothing was done or stored
 └── LeaseLost              this process no longer owns the run: stop touching it
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from treadle.integrations.errors import ErrorClass
 
 if TYPE_CHECKING:
-    from treadle.agents.ports import StepError, StepStatus
+    from treadle.agents.ports import StepError
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +109,22 @@ class StepFailed(AgentsError):
 
 
 class StepWaits(AgentsError):
-    """A step has to wait for somebody: its run parks when nothing else in it works."""
+    """Nothing works any more and a step waits: it stops listening, so that its run can park."""
 
-    def __init__(self, kind: str, *, status: "StepStatus") -> None:
-        super().__init__(f"waiting: {kind}")
-        self.kind = kind
-        self.status = status
+    def __init__(self) -> None:
+        super().__init__("waiting, and nobody listens any longer")
+
+
+class OutcomeUnknown(AgentsError):
+    """An effect that must not be repeated may have happened: a person settles the step.
+
+    Attributes:
+        intent: Ledger entry of the effect, withdrawn before it may be tried again.
+    """
+
+    def __init__(self, intent: str) -> None:
+        super().__init__("the effect may have happened and must not be repeated")
+        self.intent = intent
 
 
 class Blocked(AgentsError):

@@ -4,10 +4,11 @@ A run's ledger is known by **paths**: `serp[17].hits` is node `hits` of item 17 
 Before its work every step asks the journal for its path; what is finished is never done again.
 """
 
+import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -97,6 +98,10 @@ class Journal(Protocol):
         """
         ...
 
+    def earlier(self, path: str, *, call: str | None = None) -> StepRecord | None:
+        """The last entry that earlier owners left at a path, whatever its status. No I/O."""
+        ...
+
     def append(self, *records: StepRecord) -> None:
         """Add entries, in order. They are committed soon, together with others; never reordered."""
         ...
@@ -141,6 +146,120 @@ class Clock(Protocol):
         ...
 
 
+class WaitKind(StrEnum):
+    """What a run can wait for; fixed by the contract."""
+
+    APPROVAL = "approval"
+    TIMER = "timer"
+    CALLBACK = "callback"
+    CHILD = "child"
+    PAUSED = "paused"
+    BUDGET = "budget"
+    UNKNOWN = "unknown"
+    RECONNECT = "reconnect"
+    CAPACITY = "capacity"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something a step of a run waits for.
+
+    Attributes:
+        id: Stays the same over restarts; of a child run it is the run's id too.
+        until: When it ends without an answer, if ever.
+    """
+
+    kind: WaitKind
+    id: str
+    node: str
+    path: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What ended a wait.
+
+    Attributes:
+        by: Who gave it, `None` where it was nobody.
+        in_time: Whether it came before `until`; nobody answered if not.
+    """
+
+    value: JsonValue
+    at: datetime
+    by: str | None = None
+    in_time: bool = True
+
+
+class Waits(Protocol):
+    """Where answers come from. Each wait ends once: what came first counts."""
+
+    async def answer(self, wait: Wait) -> Answer:
+        """Return when it is answered, which may have been long ago. May be cancelled."""
+        ...
+
+    async def expire(self, wait: Wait) -> Answer:
+        """End a wait whose time is over; if an answer came before after all, return that."""
+        ...
+
+    def page(self, wait: Wait) -> str:
+        """URL under which a person answers an approval."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOrder:
+    """A run of another template, as a step of this one.
+
+    Attributes:
+        id: Of the run to be; the wait for it has the same.
+        use: As the template writes it: `template:outline@^1`.
+        connections: The child's logical names to ours.
+        frame: Path of the step that asks, from the root run.
+    """
+
+    id: str
+    use: str
+    inputs: dict[str, JsonValue]
+    connections: dict[str, str]
+    frame: str
+
+
+class Children(Protocol):
+    """Runs that are steps of this one."""
+
+    async def check(self, order: ChildOrder) -> None:
+        """Raise `InputsInvalid` if the child would refuse its inputs."""
+        ...
+
+    async def start(self, order: ChildOrder) -> None:
+        """Start it; one that was started before stays as it is."""
+        ...
+
+
+class Nobody:
+    """Answers nothing and starts nothing: for runs that stand alone."""
+
+    async def answer(self, wait: Wait) -> Answer:
+        """See `Waits`."""
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    async def expire(self, wait: Wait) -> Answer:
+        """See `Waits`."""
+        return Answer(None, wait.until or datetime.now(UTC), in_time=False)
+
+    def page(self, wait: Wait) -> str:
+        """See `Waits`."""
+        return f"/a/{wait.id}"
+
+    async def check(self, order: ChildOrder) -> None:
+        """See `Children`."""
+
+    async def start(self, order: ChildOrder) -> None:
+        """See `Children`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything one run reaches outside through.
@@ -154,6 +273,8 @@ class Ports:
     models: ModelClient
     clock: Clock
     processes: Executor | None = None
+    waits: Waits = field(default_factory=Nobody)
+    children: Children = field(default_factory=Nobody)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,17 +297,6 @@ class RunFacts:
     url: str
     frame: str = ""
     model: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Something a run is parked on (approval, timer, callback, …)."""
-
-    kind: str
-    id: str
-    node: str
-    path: str
-    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

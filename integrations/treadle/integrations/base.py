@@ -144,6 +144,11 @@ class ToolContext(Protocol):
         """Base URL of the SearXNG this installation uses (`TREADLE_SEARCH_URL`)."""
         ...
 
+    @property
+    def mail_url(self) -> str | None:
+        """Where this installation hands mail over (`TREADLE_SMTP_URL`); a secret."""
+        ...
+
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
@@ -188,6 +193,12 @@ class Tool(Generic[P, R]):
     def destinations(self) -> frozenset[str]:
         """The arguments that decide where data goes, by the names they are written with."""
         return _destinations(self.params)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a call reaches nothing outside: it computes, and leaves files for people."""
+        reaches = self.reads_untrusted or self.reads_private or self.is_outward
+        return not reaches and self.connection is None
 
     @property
     def is_async(self) -> bool:

@@ -13,6 +13,7 @@ MODULES: tuple[str, ...] = (
     "treadle.integrations.files",
     "treadle.integrations.google_docs",
     "treadle.integrations.http",
+    "treadle.integrations.notify",
     "treadle.integrations.seo",
     "treadle.integrations.web",
 )

@@ -20,7 +20,7 @@ from treadle.integrations.base import (
     tool,
 )
 from treadle.integrations.errors import Delivery, ErrorClass, ToolError
-from treadle.integrations.models import ChatRequest, Completion, ModelClient, Tokens
+from treadle.integrations.models import ChatRequest, Completion, ModelClient, Tokens, ToolCall
 from treadle.integrations.registry import AnyTool
 
 
@@ -46,11 +46,14 @@ class MemoryJournal:
         self.waits = 0
         self._crash_at = crash_at
         self._news = asyncio.Event()
-        last = {(entry.path, entry.call): entry for entry in committed}
-        self._finished = {key: entry for key, entry in last.items() if entry.status in FINISHED}
+        self._last = {(entry.path, entry.call): entry for entry in committed}
 
     def finished(self, path: str, *, call: str | None = None) -> StepRecord | None:
-        return self._finished.get((path, call))
+        entry = self._last.get((path, call))
+        return entry if entry is not None and entry.status in FINISHED else None
+
+    def earlier(self, path: str, *, call: str | None = None) -> StepRecord | None:
+        return self._last.get((path, call))
 
     def append(self, *records: StepRecord) -> None:
         self._pass_moment()
@@ -112,10 +115,23 @@ class VirtualClock:
         await asyncio.sleep(0)
 
 
+@dataclass(frozen=True)
+class Wants:
+    """An answer that asks for tool calls: names and arguments as the model writes them."""
+
+    calls: tuple[tuple[str, str], ...]
+    text: str = ""
+
+
+def wants(*calls: tuple[str, str]) -> Wants:
+    """An answer that asks for these calls."""
+    return Wants(calls)
+
+
 class ScriptedModels:
     """Answers from a list, in order; keeps what was asked."""
 
-    def __init__(self, *answers: str | ToolError) -> None:
+    def __init__(self, *answers: str | ToolError | Wants) -> None:
         self._answers = list(answers)
         self.requests: list[ChatRequest] = []
 
@@ -135,16 +151,22 @@ class ScriptedModels:
         answer = self._answers.pop(0)
         if isinstance(answer, ToolError):
             raise answer
+        text = answer.text if isinstance(answer, Wants) else answer
+        calls = answer.calls if isinstance(answer, Wants) else ()
         if on_delta is not None:
-            on_delta(answer)
+            on_delta(text)
         tokens = Tokens(input_tokens=10, output_tokens=5, cached_tokens=2, cost_usd=0.5)
         return Completion(
-            text=answer,
+            text=text,
             reasoning=f"thought {len(self.requests)}",
             finish_reason="stop",
             tokens=tokens,
             model="tiny",
             endpoint="test",
+            tool_calls=[
+                ToolCall(f"call_{len(self.requests)}_{index}", name, arguments)
+                for index, (name, arguments) in enumerate(calls)
+            ],
         )
 
 
@@ -157,6 +179,7 @@ class PlainContext:
     step_path: str
     connection: Connection | None = None
     search_url: str | None = None
+    mail_url: str | None = None
 
     @property
     def http(self) -> httpx.AsyncClient:

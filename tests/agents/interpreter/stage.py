@@ -18,7 +18,15 @@ from treadle.agents.interpreter import Gate, Graph, compile_graph, execute
 from treadle.agents.language.findings import Findings
 from treadle.agents.language.loading import load
 from treadle.agents.language.parser import parse
-from treadle.agents.ports import Outcome, Ports, RunFacts, Succeeded
+from treadle.agents.ports import (
+    Children,
+    Nobody,
+    Outcome,
+    Ports,
+    RunFacts,
+    Succeeded,
+    Waits,
+)
 from treadle.agents.values import JsonValue
 from treadle.integrations.registry import AnyTool
 
@@ -60,6 +68,8 @@ class Stage:
     connections: Mapping[str, bool] = field(default_factory=dict[str, bool])
     model: str | None = None
     processes: Executor | None = None
+    waits: Waits = field(default_factory=Nobody)
+    children: Children = field(default_factory=Nobody)
 
     async def run(self, graph: Graph) -> Outcome:
         """Run to an outcome, as the engine does; the outcome commits what is pending."""
@@ -69,6 +79,8 @@ class Stage:
             models=self.models,
             clock=self.clock,
             processes=self.processes,
+            waits=self.waits,
+            children=self.children,
         )
         outcome = await execute(
             graph,

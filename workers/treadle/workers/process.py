@@ -77,6 +77,7 @@ class WorkerService:
             guard=self._guard,
             models=models,
             search_url=settings.search_url,
+            mail_url=settings.smtp_url,
         )
         runner = GraphRunner(
             texts=self._texts,

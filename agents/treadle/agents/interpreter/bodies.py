@@ -12,7 +12,7 @@ from treadle.agents.errors import Blocked, StepWaits
 from treadle.agents.interpreter.lifecycle import restore, take, take_pure
 from treadle.agents.steps.dataflow import as_task
 from treadle.agents.steps.frame import Frame
-from treadle.agents.steps.graph import Body, ContainerWork, EffectWork, PureWork, Unit
+from treadle.agents.steps.graph import Body, ContainerWork, EffectWork, PureWork, Unit, WaitWork
 
 Upstream = Sequence[asyncio.Future[None]]
 
@@ -29,7 +29,7 @@ async def step_body(frame: Frame, unit: Unit, upstream: Upstream) -> None:
             match node.work:
                 case PureWork() as work:
                     take_pure(frame, node, work)
-                case EffectWork() | ContainerWork() as work:
+                case EffectWork() | WaitWork() | ContainerWork() as work:
                     await take(frame, node, work)
     except (Blocked, StepWaits):
         raise Blocked("upstream") from None

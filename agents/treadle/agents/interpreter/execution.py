@@ -61,7 +61,10 @@ async def execute(
     run = Run(
         facts, inputs=inputs, connections=connections, ports=ports, gate=gate, bodies=GraphBodies()
     )
-    outcome = await run_graph(_Execution(graph, run))
+    try:
+        outcome = await run_graph(_Execution(graph, run))
+    finally:
+        run.quiet.stop()
     if run.crash is not None:
         raise run.crash
     return outcome

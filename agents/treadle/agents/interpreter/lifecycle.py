@@ -3,14 +3,19 @@
 import asyncio
 from dataclasses import replace
 
-from treadle.agents.errors import Blocked, StepFailed, StepWaits
-from treadle.agents.ports import StepError, StepRecord, StepStatus, Wait
+from treadle.agents.errors import Blocked, OutcomeUnknown, StepFailed
+from treadle.agents.ports import StepError, StepRecord, StepStatus
+from treadle.agents.steps.approvals import Unanswered, ask_all
 from treadle.agents.steps.frame import Frame
 from treadle.agents.steps.gate import Closed, Gate
-from treadle.agents.steps.graph import ContainerWork, EffectWork, Node, PureWork
+from treadle.agents.steps.graph import ContainerWork, EffectWork, Node, PureWork, WaitWork
+from treadle.agents.steps.quiet import WorkingTime
+from treadle.agents.steps.settling import settle
 from treadle.agents.steps.turn import Turn
 from treadle.agents.values import JsonValue
 from treadle.integrations.errors import ErrorClass
+
+_STANDING = frozenset({StepStatus.WAITING, StepStatus.UNKNOWN})
 
 
 def restore(frame: Frame, node: Node) -> bool:
@@ -33,8 +38,8 @@ def take_pure(frame: Frame, node: Node, work: PureWork) -> None:
     _append(turn, record)
 
 
-async def take(frame: Frame, node: Node, work: EffectWork | ContainerWork) -> None:
-    """One turn of any other node; raises `Blocked` if it did not begin or has to wait."""
+async def take(frame: Frame, node: Node, work: EffectWork | WaitWork | ContainerWork) -> None:
+    """One turn of any other node; raises `Blocked` if it did not begin, `StepWaits` if it waits."""
     frame.gate.check()
     turn = Turn(frame, node)
     try:
@@ -42,27 +47,38 @@ async def take(frame: Frame, node: Node, work: EffectWork | ContainerWork) -> No
         record = replace(record, attempt=turn.attempt, usage=turn.usage, reasoning=turn.reasoning)
     except StepFailed as failure:
         record = _failed_or_recovered(turn, failure)
-    except StepWaits as waiting:
-        _wait(turn, waiting)
-        raise
     _append(turn, record)
 
 
-async def _run(turn: Turn, work: EffectWork | ContainerWork) -> JsonValue:
-    if not turn.node.is_pure:
-        turn.journal.append(turn.record(StepStatus.RUNNING))
+async def _run(turn: Turn, work: EffectWork | WaitWork | ContainerWork) -> JsonValue:
+    _begin(turn, work)
     match work:
         case EffectWork():
             return await _attempt_until_done(turn, work)
+        case WaitWork():
+            return await work.wait(turn)
         case ContainerWork():
             return await _perform(turn, work)
 
 
+def _begin(turn: Turn, work: EffectWork | WaitWork | ContainerWork) -> None:
+    """Say that the step runs, unless the ledger says already how far it is."""
+    before = turn.journal.earlier(turn.path)
+    if before is not None and before.started_at is not None:
+        turn.started_at = before.started_at
+        turn.attempt = before.attempt if before.status in _STANDING else 1
+    is_known = before is not None and (
+        before.status in _STANDING
+        or (before.status is StepStatus.RUNNING and isinstance(work, ContainerWork))
+    )
+    if not (is_known or turn.node.is_pure or isinstance(work, WaitWork)):
+        turn.journal.append(turn.record(StepStatus.RUNNING))
+
+
 async def _perform(turn: Turn, work: ContainerWork) -> JsonValue:
     gate = turn.inner_gate = Gate(turn.frame.gate)
-    timeout_s = turn.node.policy.timeout_s
-    loop = asyncio.get_running_loop()
-    timer = timeout_s and loop.call_later(timeout_s, gate.close, Closed.TIMEOUT)
+    limit_s = turn.node.policy.timeout_s
+    limit = WorkingTime(gate, limit_s, on_over=lambda: gate.close(Closed.TIMEOUT))
     try:
         return await work.perform(turn)
     except Blocked:
@@ -70,8 +86,7 @@ async def _perform(turn: Turn, work: ContainerWork) -> JsonValue:
             raise _timed_out(turn) from None
         raise
     finally:
-        if isinstance(timer, asyncio.TimerHandle):
-            timer.cancel()
+        limit.stop()
 
 
 async def _attempt_until_done(turn: Turn, work: EffectWork) -> JsonValue:
@@ -79,6 +94,15 @@ async def _attempt_until_done(turn: Turn, work: EffectWork) -> JsonValue:
     while True:
         try:
             return await _attempt(turn, work)
+        except OutcomeUnknown as unknown:
+            settled = await settle(turn, unknown)
+            if settled is not None:
+                return settled.output
+            continue
+        except Unanswered as unanswered:
+            await ask_all(turn, unanswered)
+            turn.journal.append(turn.record(StepStatus.RUNNING))
+            continue
         except StepFailed as failure:
             if not policy.allows_another(turn.attempt, failure):
                 raise
@@ -98,8 +122,8 @@ async def _attempt(turn: Turn, work: EffectWork) -> JsonValue:
     except TimeoutError:
         if not limit.expired():
             raise
-        if turn.is_uncertain:
-            raise StepWaits("unknown", status=StepStatus.UNKNOWN) from None
+        if turn.uncertain:
+            raise OutcomeUnknown(min(turn.uncertain)) from None
         raise _timed_out(turn) from None
 
 
@@ -147,12 +171,4 @@ def _settle(frame: Frame, node: Node, record: StepRecord) -> None:
 def _unexplained(record: StepRecord) -> StepError:
     return StepError(
         record.node, record.path, ErrorClass.INTERNAL, "unexplained", "the step failed"
-    )
-
-
-def _wait(turn: Turn, waiting: StepWaits) -> None:
-    record = turn.record(waiting.status)
-    turn.journal.append(record)
-    turn.run.waits.append(
-        Wait(kind=waiting.kind, id=turn.path, node=record.node, path=turn.path, until=None)
     )

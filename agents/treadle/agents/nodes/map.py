@@ -17,6 +17,7 @@ from treadle.agents.nodes.shares import Share
 from treadle.agents.steps.chunks import Items, run_items
 from treadle.agents.steps.gate import Closed
 from treadle.agents.steps.graph import Body, ContainerWork
+from treadle.agents.steps.quiet import Place
 from treadle.agents.steps.turn import Turn
 from treadle.agents.values import JsonValue
 from treadle.integrations.errors import ErrorClass
@@ -80,7 +81,8 @@ class MapWork(ContainerWork):
             )
         harvest = _Harvest(turn, self, over)
         places = asyncio.Semaphore(self.node.concurrency)
-        await run_items(Items(len(over), places, turn.inner_gate, harvest.run_item))
+        items = Items(len(over), places, turn.inner_gate, harvest.run_item, turn.frame.place)
+        await run_items(items)
         return harvest.output()
 
 
@@ -100,11 +102,12 @@ class _Harvest:
         self._is_blocked = False
         self._failure: StepFailed | None = None
 
-    async def run_item(self, index: int) -> None:
-        """Run one item to its end."""
+    async def run_item(self, index: int, place: Place) -> None:
+        """Run one item to its end, or until it waits and the run parks."""
         node = self._work.node
         names: dict[str, JsonValue] = {node.item_name: self._over[index], "loop": {"index": index}}
-        frame = self._turn.frame_inside(names=names, index=index, item=index)
+        frame = self._turn.frame_inside(names=names, index=index, item=index, place=place)
+        place.follow(frame.gate)
         try:
             await self._turn.run_inside(self._work.body, frame)
             self._outputs[index] = self._turn.evaluate(node.output, "output", frame)

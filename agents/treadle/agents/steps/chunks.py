@@ -11,18 +11,24 @@ from dataclasses import dataclass, field
 
 from treadle.agents.steps.dataflow import as_entrypoint
 from treadle.agents.steps.gate import Gate
+from treadle.agents.steps.quiet import Place
 
 CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """What to run: `run_one` gets each index once, in order, at most `places` at a time."""
+    """What to run: `run_one` gets each index once, in order, at most `places` at a time.
+
+    Attributes:
+        outer: The place of the item around all of these.
+    """
 
     count: int
     places: asyncio.Semaphore
     gate: Gate
-    run_one: Callable[[int], Coroutine[None, None, None]]
+    run_one: Callable[[int, Place], Coroutine[None, None, None]]
+    outer: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,11 @@ async def chunk_entry(chunk: _Chunk) -> None:
 
 
 async def _run_one(items: Items, index: int) -> None:
+    place = Place(items.places, outer=items.outer)
     try:
-        await items.run_one(index)
+        await items.run_one(index, place)
     finally:
-        items.places.release()
+        place.leave()
 
 
 run_chunk = as_entrypoint(chunk_entry)

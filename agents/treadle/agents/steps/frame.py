@@ -12,6 +12,7 @@ from typing_extensions import override
 from treadle.agents.ports import StepError, StepRecord, Usage
 from treadle.agents.steps.gate import Closed, Gate
 from treadle.agents.steps.graph import Body
+from treadle.agents.steps.quiet import Place
 from treadle.agents.steps.run import Run
 from treadle.agents.values import JsonValue
 
@@ -24,11 +25,14 @@ class Frame(Mapping[str, JsonValue]):
         node: Without indexes: `serp`.
         indexes: Of the maps around it, outermost first.
         names: What this frame adds to the scope: the map's `as` name, `loop`, `state`, `error`.
+        place: Of the map's item around it, if there is one.
         records: Finished steps of this frame by node id.
         failure: The first error that ended this frame.
     """
 
-    __slots__ = ("failure", "gate", "indexes", "names", "node", "parent", "path", "records", "run")
+    __slots__ = (
+        "failure", "gate", "indexes", "names", "node", "parent", "path", "place", "records", "run",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Frame(Mapping[str, JsonValue]):
         node: str = "",
         indexes: tuple[int, ...] = (),
         names: Mapping[str, JsonValue] | None = None,
+        place: Place | None = None,
     ) -> None:
         self.run = run
         self.gate = gate
@@ -50,6 +55,7 @@ class Frame(Mapping[str, JsonValue]):
         self.names: Mapping[str, JsonValue] = names or {}
         self.records: dict[str, StepRecord] = {}
         self.failure: StepError | None = None
+        self.place: Place | None = place or (None if parent is None else parent.place)
 
     def step_path(self, node_id: str) -> str:
         """The path of a node's step here, with indexes."""

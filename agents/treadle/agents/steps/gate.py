@@ -5,6 +5,7 @@ that has begun goes on when a gate closes, unless it is told to stop (cancel, a 
 """
 
 import asyncio
+from collections.abc import Callable
 from enum import StrEnum
 from types import TracebackType
 
@@ -26,14 +27,24 @@ STOPS_RUNNING = frozenset({Closed.CANCEL, Closed.TIMEOUT})
 
 
 class Gate:
-    """Open until it, or one above it, is closed; never opens again."""
+    """Open until it, or one above it, is closed; never opens again.
 
-    __slots__ = ("_parent", "_reason", "_stays")
+    It also knows what goes on behind it: how many tasks work, and how many only wait.
+
+    Attributes:
+        on_quiet: Called when something waits here and nothing works any more.
+        begun: How often anything began behind it: whether something happened since one looked.
+    """
+
+    __slots__ = ("_parent", "_reason", "_stays", "_waiting", "begun", "on_quiet")
 
     def __init__(self, parent: "Gate | None" = None) -> None:
         self._parent = parent
         self._reason: Closed | None = None
         self._stays: set[Stay] = set()
+        self._waiting = 0
+        self.on_quiet: Callable[[], None] | None = None
+        self.begun = 0
 
     @property
     def reason(self) -> Closed | None:
@@ -66,32 +77,54 @@ class Gate:
         return Stay(self, is_rest=False)
 
     def resting(self) -> "Stay":
-        """A `with` block that any closing interrupts (a wait before the next attempt)."""
+        """A `with` block that any closing interrupts (a pause before the next attempt)."""
         return Stay(self, is_rest=True)
+
+    def waiting(self) -> "Stay":
+        """The same for somebody else's answer: who is in it does not work."""
+        return Stay(self, is_rest=True, is_wait=True)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether something waits behind it and nothing works."""
+        return 0 < self._waiting == len(self._stays)
 
     def enter(self, stay: "Stay") -> None:
         """Let a stay be stopped by this gate and all above it."""
         self._stays.add(stay)
+        self.begun += 1
+        if stay.is_wait:
+            self._waiting += 1
+            self._tell_if_quiet()
         if self._parent is not None:
             self._parent.enter(stay)
 
     def leave(self, stay: "Stay") -> None:
         """Undo `enter`."""
         self._stays.discard(stay)
+        if stay.is_wait:
+            self._waiting -= 1
+        else:
+            self._tell_if_quiet()
         if self._parent is not None:
             self._parent.leave(stay)
+
+    def _tell_if_quiet(self) -> None:
+        if self.on_quiet is not None and self.is_quiet:
+            self.on_quiet()
 
 
 class Stay:
     """The time a task spends behind a gate; ends with `Blocked` if the gate stops it."""
 
-    __slots__ = ("_gate", "_is_stopped", "_task", "is_rest")
+    __slots__ = ("_gate", "_is_stopped", "_task", "is_rest", "is_wait")
 
-    def __init__(self, gate: Gate, *, is_rest: bool) -> None:
+    def __init__(self, gate: Gate, *, is_rest: bool, is_wait: bool = False) -> None:
         self._gate = gate
         self._task: asyncio.Task[object] | None = None
         self._is_stopped = False
         self.is_rest = is_rest
+        self.is_wait = is_wait
 
     def stop(self) -> None:
         """Interrupt the task; it leaves the block with `Blocked`."""

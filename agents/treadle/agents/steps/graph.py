@@ -36,6 +36,17 @@ class EffectWork(ABC):
         """Try once; raises `StepFailed`, or `StepWaits` when only somebody else can go on."""
 
 
+class WaitWork(ABC):
+    """Work of somebody else: the step opens a wait (`steps.waits`), its answer makes the output.
+
+    It may be begun again any number of times before that.
+    """
+
+    @abstractmethod
+    async def wait(self, turn: "Turn") -> JsonValue:
+        """The output; raises `StepFailed`, or `StepWaits` when nobody listens any longer."""
+
+
 class ContainerWork(ABC):
     """Work that runs bodies of its own; what is inside keeps its own ledger entries."""
 
@@ -49,7 +60,7 @@ class ContainerWork(ABC):
         """Run what is inside and return the container's output; raises `StepFailed`."""
 
 
-Work = PureWork | EffectWork | ContainerWork
+Work = PureWork | EffectWork | WaitWork | ContainerWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,7 @@ class Node:
         match self.work:
             case PureWork():
                 return True
-            case EffectWork():
+            case EffectWork() | WaitWork():
                 return False
             case ContainerWork(bodies=bodies):
                 return all(body.is_pure for body in bodies)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from treadle.agents.ports import Ports, RunFacts, Wait
 from treadle.agents.steps.gate import Closed, Gate
+from treadle.agents.steps.quiet import Quiet
 from treadle.agents.values import JsonValue
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ class Run:
         names: The scope every frame shares: `inputs`, `connections`, `run`.
         bodies: Runs what is inside a container.
         waits: What the run would be parked on.
+        quiet: Notices when nothing works any more.
         crash: An error that is nobody's step: the run stops here and the engine hears of it.
     """
 
-    __slots__ = ("bodies", "crash", "facts", "gate", "names", "ports", "waits")
+    __slots__ = ("bodies", "crash", "facts", "gate", "names", "ports", "quiet", "waits")
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Run:
         self.gate = gate
         self.bodies = bodies
         self.waits: list[Wait] = []
+        self.quiet = Quiet(gate)
         self.crash: Exception | None = None
         self.names: dict[str, JsonValue] = {
             "inputs": dict(inputs),

@@ -2,11 +2,12 @@
 
 import asyncio
 from concurrent.futures import BrokenExecutor, Executor
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from treadle.agents.errors import StepFailed, StepWaits
+from treadle.agents.errors import OutcomeUnknown, StepFailed
 from treadle.agents.ports import StepStatus
 from treadle.agents.steps.arguments import validated
 from treadle.agents.steps.detached import DetachedFailure, call_detached, crash
@@ -20,34 +21,65 @@ log = structlog.get_logger(__name__)
 INTENT = "intent"  # ledger entry of an effect that must not be repeated: it may have begun
 
 
+@dataclass(frozen=True, slots=True)
+class EffectCall:
+    """Which of its step's effects a call is, where a step has several and knows their order."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The ledger entry with its result."""
+        return f"tool.{self.number}"
+
+    @property
+    def intent(self) -> str:
+        """The ledger entry that says it may have begun."""
+        return f"{self.name}.{INTENT}"
+
+
 async def call_tool(
-    turn: Turn, tool: AnyTool, arguments: JsonObject, *, connection: str | None
+    turn: Turn,
+    tool: AnyTool,
+    arguments: JsonObject,
+    *,
+    connection: str | None,
+    call: EffectCall | None = None,
 ) -> JsonValue:
-    """Make one call as an effect of this step; raises `StepFailed` or `StepWaits`."""
+    """Make one call as an effect of this step; raises `StepFailed` or `OutcomeUnknown`.
+
+    `call` is left out where it is the step's only effect.
+    """
     params: Params = validated(turn, tool.params, arguments, of=tool.name)
+    intent = INTENT if call is None else call.intent
     is_once = tool.effect_of(params) is Effect.ONCE
     if is_once:
-        _commit_intent(turn)
+        _commit_intent(turn, intent)
     await turn.journal.durable()
-    turn.is_uncertain = is_once
+    if is_once:
+        turn.uncertain.add(intent)
     try:
         context = turn.ports.tools.context(
             step_path=turn.path,
-            idempotency_key=turn.next_key(arguments),
+            idempotency_key=_key(turn, arguments, call),
             connection=connection,
         )
         result = await _call(turn, tool, context, params)
     except ToolError as error:
-        raise _failure(turn, error, is_once=is_once) from error
-    turn.is_uncertain = False
+        raise _failure(turn, error, intent=intent if is_once else None) from error
+    turn.uncertain.discard(intent)
     return result
 
 
-def _commit_intent(turn: Turn) -> None:
+def _key(turn: Turn, arguments: JsonObject, call: EffectCall | None) -> str:
+    return turn.next_key(arguments) if call is None else turn.key(arguments, index=call.number)
+
+
+def _commit_intent(turn: Turn, intent: str) -> None:
     """Note that the effect may begin; one that already may have begun is not begun again."""
-    if turn.entry(INTENT) is not None:
-        raise StepWaits("unknown", status=StepStatus.UNKNOWN)
-    turn.append_call(INTENT, turn.record(StepStatus.SUCCEEDED))
+    if turn.entry(intent) is not None:
+        raise OutcomeUnknown(intent)
+    turn.append_call(intent, turn.record(StepStatus.SUCCEEDED))
 
 
 async def _call(turn: Turn, tool: AnyTool, context: ToolContext, params: Params) -> JsonValue:
@@ -87,12 +119,13 @@ def _as_json(result: Any) -> JsonValue:  # Any: whatever the tool declared as it
     return dumped
 
 
-def _failure(turn: Turn, error: ToolError, *, is_once: bool) -> StepFailed | StepWaits:
-    turn.is_uncertain = False
-    if is_once and error.delivery is Delivery.UNKNOWN:
-        return StepWaits("unknown", status=StepStatus.UNKNOWN)
-    if is_once:
-        turn.append_call(INTENT, turn.record(StepStatus.CANCELLED))  # it surely did not happen
+def _failure(turn: Turn, error: ToolError, *, intent: str | None) -> StepFailed | OutcomeUnknown:
+    """What a failed call is to its step; `intent` is of an effect that must not be repeated."""
+    if intent is not None:
+        turn.uncertain.discard(intent)
+        if error.delivery is Delivery.UNKNOWN:
+            return OutcomeUnknown(intent)
+        turn.append_call(intent, turn.record(StepStatus.CANCELLED))  # it surely did not happen
     return StepFailed(
         error.message,
         error_class=error.error_class,

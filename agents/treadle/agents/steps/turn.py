@@ -11,6 +11,7 @@ from treadle.agents.steps.frame import Frame, error_as_json
 from treadle.agents.steps.gate import Gate
 from treadle.agents.steps.graph import Body, Evaluable, Node
 from treadle.agents.steps.keys import idempotency_key
+from treadle.agents.steps.quiet import Place
 from treadle.agents.steps.run import Run
 from treadle.agents.values import JsonValue
 from treadle.integrations.errors import ErrorClass
@@ -23,7 +24,7 @@ class Turn:
         attempt: Counts from 1.
         reasoning: Of the model's last answer.
         inner_gate: What steps inside this one pass.
-        is_uncertain: Whether an effect that may not be repeated has begun and not answered.
+        uncertain: Intents of effects that may not be repeated, begun and not answered.
         first_call: Number of the first model call (`model.0`) of the current attempt.
     """
 
@@ -34,11 +35,11 @@ class Turn:
         "first_call",
         "frame",
         "inner_gate",
-        "is_uncertain",
         "node",
         "path",
         "reasoning",
         "started_at",
+        "uncertain",
     )
 
     def __init__(self, frame: Frame, node: Node) -> None:
@@ -48,7 +49,7 @@ class Turn:
         self.attempt = 1
         self.first_call = 0
         self.inner_gate = frame.gate
-        self.is_uncertain = False
+        self.uncertain: set[str] = set()
         self.reasoning: str | None = None
         self.started_at: datetime = frame.run.ports.clock.now()
         self._calls = 0
@@ -88,12 +89,23 @@ class Turn:
 
     def next_key(self, arguments: JsonValue) -> str:
         """The idempotency key of this step's next effect."""
-        facts = self.run.facts
-        frame_path = f"{facts.frame}.{self.path}" if facts.frame else self.path
         index, self._calls = self._calls, self._calls + 1
+        return self.key(arguments, index=index)
+
+    def key(self, arguments: JsonValue, *, index: int) -> str:
+        """The idempotency key of the effect of this index."""
         return idempotency_key(
-            root_run=facts.root_id, frame_path=frame_path, call_index=index, arguments=arguments
+            root_run=self.run.facts.root_id,
+            frame_path=self.frame_path,
+            call_index=index,
+            arguments=arguments,
         )
+
+    @property
+    def frame_path(self) -> str:
+        """The step's path from the root run, through the runs that started this one."""
+        facts = self.run.facts
+        return f"{facts.frame}.{self.path}" if facts.frame else self.path
 
     def record(self, status: StepStatus) -> StepRecord:
         """A ledger entry of this step, to be completed by `replace`."""
@@ -123,8 +135,9 @@ class Turn:
         return entry if entry.status in FINISHED else None
 
     def append_call(self, call: str, record: StepRecord) -> StepRecord:
-        """Add an entry inside this step: an intent, a model call."""
-        entry = replace(record, call=call, finished_at=self.ports.clock.now())
+        """Add an entry inside this step: an intent, a call. Usage is a model call's alone."""
+        usage = record.usage if call.startswith("model.") else None
+        entry = replace(record, call=call, usage=usage, finished_at=self.ports.clock.now())
         self.journal.append(entry)
         self._entries[call] = entry
         return entry
@@ -156,6 +169,7 @@ class Turn:
         names: Mapping[str, JsonValue],
         index: int | None = None,
         item: int | None = None,
+        place: Place | None = None,
     ) -> Frame:
         """A frame for a body of this container.
 
@@ -163,6 +177,7 @@ class Turn:
             names: What the frame adds to the scope.
             index: Of the item or pass, becomes part of the path.
             item: Of a map, becomes part of the steps' `item`.
+            place: Of that item.
         """
         outer = self.frame
         return Frame(
@@ -173,6 +188,7 @@ class Turn:
             node=outer.node_path(self.node.id),
             indexes=outer.indexes if item is None else (*outer.indexes, item),
             names=names,
+            place=place,
         )
 
     async def run_inside(self, body: Body, frame: Frame) -> None:
