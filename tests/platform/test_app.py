@@ -279,7 +279,8 @@ async def test_no_request_body_takes_a_protected_field(app: FastAPI) -> None:
     for name in bodies:
         schema = document["components"]["schemas"][name]
         assert schema.get("additionalProperties") is False, name
-        assert not protected & schema.get("properties", {}).keys(), name
+        allowed = {"role"} if name == "NewMember" else set[str]()  # bounded by the caller's own
+        assert not (protected - allowed) & schema.get("properties", {}).keys(), name
 
 
 def test_scopes_are_those_of_the_contract() -> None:

@@ -22,6 +22,7 @@ from treadle.platform.files import routes as files
 from treadle.platform.health import routes as health
 from treadle.platform.idempotency.answers import AnswerSeal
 from treadle.platform.installation import installation_secret
+from treadle.platform.members import routes as members
 from treadle.platform.openapi import install_openapi
 from treadle.platform.problems import install_problems
 from treadle.platform.runs import routes as runs
@@ -35,6 +36,7 @@ from treadle.platform.workspaces.service import bootstrap
 ROUTERS = (
     health.router,
     auth.router,
+    members.router,
     templates.router,
     agents.router,
     runs.router,

@@ -51,6 +51,10 @@ class Settings(BaseSettings):
         default="",
         description="Comma list of host:port or CIDR that tools may reach although private.",
     )
+    owner_email: str = Field(
+        default="owner@localhost",
+        description="Address of the first member of a workspace that is made without one.",
+    )
     secret_key: SecretStr | None = Field(
         default=None,
         description="Key that encrypts stored secrets; absent: made and kept under HOME.",

@@ -7,6 +7,7 @@ from treadle.platform.connections.models import connection_secrets, connections
 from treadle.platform.engine.models import log, run_values, runs, workers
 from treadle.platform.files.models import blobs, files
 from treadle.platform.idempotency.models import idempotency_keys
+from treadle.platform.members.models import members
 from treadle.platform.templates.models import template_texts, template_versions
 from treadle.platform.workspaces.models import workspaces
 
@@ -20,6 +21,7 @@ __all__ = [
     "files",
     "idempotency_keys",
     "log",
+    "members",
     "run_values",
     "runs",
     "template_texts",

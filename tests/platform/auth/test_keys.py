@@ -1,16 +1,22 @@
 """Keys: who gets in, with what, and for how long."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 from tests.platform.conftest import Connect, NewTenant, Tenant
 
 from treadle.platform.auth.scopes import ALL_SCOPES, Scope
 from treadle.platform.auth.tokens import make_key, read_key
 from treadle.platform.db.database import Database
+from treadle.platform.openapi import routes_of
+from treadle.platform.settings import Settings
+from treadle.platform.workspaces.service import bootstrap, rotate_workspace_key
 
 pytestmark = pytest.mark.slow
 
@@ -166,3 +172,61 @@ async def test_a_wrong_cursor_is_422(client: httpx.AsyncClient) -> None:
     for cursor in ("x", "eA", "\u00e9"):
         answer = await client.get("/v1/keys", params={"cursor": cursor})
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
+
+
+async def test_a_rotated_key_stops_and_its_heir_may_do_the_same(
+    new_tenant: NewTenant, connect: Connect, database: Database, settings: Settings
+) -> None:
+    narrow = frozenset({Scope.KEYS_READ, Scope.KEYS_WRITE})
+    old = await new_tenant(scopes=narrow)
+    key_id = UUID((await old.client.get("/v1/keys")).json()["items"][0]["id"])
+    new = await rotate_workspace_key(database, settings, workspace=old.workspace, key_id=key_id)
+    listed = (await connect(new).get("/v1/keys")).json()["items"]
+    assert [(key["name"], frozenset(key["scopes"])) for key in listed] == [("cli", narrow)]
+    await asyncio.sleep(0.6)
+    assert (await old.client.get("/v1/keys")).status_code == 401
+
+
+async def test_a_rotated_key_may_work_on_for_a_while(
+    new_tenant: NewTenant, database: Database, settings: Settings
+) -> None:
+    old = await new_tenant()
+    key_id = UUID((await old.client.get("/v1/keys")).json()["items"][0]["id"])
+    grace = timedelta(minutes=5)
+    await rotate_workspace_key(
+        database, settings, workspace=old.workspace, key_id=key_id, grace=grace
+    )
+    await asyncio.sleep(0.6)
+    listed = (await old.client.get("/v1/keys")).json()["items"]
+    left = datetime.fromisoformat(listed[1]["expires_at"]) - datetime.now(UTC)
+    assert timedelta(minutes=4) < left <= grace
+
+
+async def test_the_admin_key_is_rotated_in_its_file(
+    settings: Settings, database: Database, connect: Connect
+) -> None:
+    path = await bootstrap(database, settings)
+    before = path.read_text().strip()
+    made = await rotate_workspace_key(database, settings)
+    assert path.read_text().strip() == made != before
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert (await connect(made).get("/v1/keys")).status_code == 200
+    await asyncio.sleep(0.6)
+    assert (await connect(before).get("/v1/keys")).status_code == 401
+
+
+async def test_every_route_asks_for_its_scope_and_no_other(
+    app: FastAPI, new_tenant: NewTenant
+) -> None:
+    for scope in Scope:
+        only = (await new_tenant(scopes=frozenset({scope}))).client
+        lacking = (await new_tenant(scopes=ALL_SCOPES - {scope})).client
+        for route in routes_of(app):
+            if route.scope is not scope:
+                continue
+            for method in route.methods or set():
+                path = re.sub(r"\{[^}]+\}", "x", route.path)
+                refused = await lacking.request(method, path, content=b"{not json")
+                assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope"), path
+                passed = await only.request(method, path, content=b"{not json")
+                assert passed.status_code not in {401, 403}, (method, path, passed.text)

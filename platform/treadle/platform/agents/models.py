@@ -11,6 +11,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -31,6 +32,8 @@ agents = tenant_table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("created_by", Uuid),
+    # E-mail address of the member who made it; empty where there is none.
+    Column("owner", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("workspace_id", "name"),
     ForeignKeyConstraint(
         ["workspace_id", "sha256"], ["template_texts.workspace_id", "template_texts.sha256"]

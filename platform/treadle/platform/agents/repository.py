@@ -27,6 +27,7 @@ class AgentRecord:
         template: Name of its template; `sha256` names the text it runs.
         origin: `own`, `bundled` or `text`.
         connections: Logical names to connection ids.
+        owner: E-mail address of the member who made it.
         triggers: As a template writes them, each with an `id` of its own.
     """
 
@@ -41,11 +42,13 @@ class AgentRecord:
     triggers: Sequence[JsonObject]
     created_at: datetime
     updated_at: datetime
+    owner: str = ""
 
 
 async def insert_agent(tx: TenantConnection, record: AgentRecord, *, created_by: UUID) -> None:
     """Store an agent; raises `AgentExists`."""
     values = {**_columns(record), "created_by": created_by, "created_at": record.created_at}
+    values["owner"] = record.owner
     query = (
         insert(agents)
         .values(id=record.id, **values)
@@ -137,4 +140,5 @@ def _read(row: Row[tuple[object, ...]]) -> AgentRecord:
         triggers=row.triggers,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        owner=row.owner,
     )

@@ -54,6 +54,7 @@ async def create_agent(
         triggers=_taken(resolved.checked, new.triggers),
         created_at=now,
         updated_at=now,
+        owner=caller.owner,
     )
     await require_fit(tx, resolved.checked, record)
     await keep_text(tx, resolved.checked)

@@ -1,6 +1,7 @@
 """Who is calling: turns an `Authorization` header into a `Caller`."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,19 +14,29 @@ from treadle.platform.db.database import Database
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.errors import Forbidden, Unauthenticated
 from treadle.platform.installation import InstallationSecret
+from treadle.platform.members.roles import SCOPES_OF, Role
 
 REMEMBERED_S = 0.5  # a deleted key stops within 1 s, in every process
 _MOST_REMEMBERED = 10_000
+_FOUND = ("workspace_id", "id", "scopes", "expires_at", "member_id", "owner", "role")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A key that was looked up: whose it is and what it may do."""
+    """A key that was looked up: whose it is and what it may do.
+
+    Attributes:
+        scopes: The key's own, as far as its member's role has them.
+        owner: E-mail address of its member.
+    """
 
     workspace: WorkspaceId
     key_id: UUID
     scopes: frozenset[Scope]
     expires_at: datetime | None
+    member_id: UUID | None = None
+    owner: str = ""
+    role: Role | None = None
 
     def require(self, scope: Scope) -> None:
         """Raise `Forbidden` unless the key has the scope."""
@@ -76,10 +87,22 @@ class KeyRing:
         return caller
 
     async def _look_up(self, mac: bytes) -> Caller | None:
-        found = func.find_key(mac).table_valued("workspace_id", "id", "scopes", "expires_at")
+        found = func.find_key(mac).table_valued(*_FOUND)
         async with self._database.unbound() as connection:
             row = (await connection.execute(select(found))).one_or_none()
         if row is None:
             return None
-        scopes = frozenset(Scope(scope) for scope in row.scopes if scope in set(Scope))
-        return Caller(WorkspaceId(row.workspace_id), row.id, scopes, row.expires_at)
+        return Caller(
+            workspace=WorkspaceId(row.workspace_id),
+            key_id=row.id,
+            scopes=_bounded(row.scopes, row.role),
+            expires_at=row.expires_at,
+            member_id=row.member_id,
+            owner=row.owner or "",
+            role=None if row.role is None else Role(row.role),
+        )
+
+
+def _bounded(scopes: Sequence[str], role: str | None) -> frozenset[Scope]:
+    own = frozenset(Scope(scope) for scope in scopes if scope in set(Scope))
+    return own if role is None else own & SCOPES_OF[Role(role)]

@@ -1,6 +1,15 @@
 """Table of API keys: only a MAC of each is kept."""
 
-from sqlalchemy import ARRAY, Column, DateTime, LargeBinary, Text, Uuid, func
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    LargeBinary,
+    Text,
+    Uuid,
+    func,
+)
 
 from treadle.platform.db.metadata import tenant_table
 
@@ -15,4 +24,7 @@ api_keys = tenant_table(
     Column("created_by", Uuid),
     Column("expires_at", DateTime(timezone=True)),
     Column("last_used_at", DateTime(timezone=True)),
+    # Whose it is; their role bounds it.
+    Column("member_id", Uuid),
+    ForeignKeyConstraint(["workspace_id", "member_id"], ["members.workspace_id", "members.id"]),
 )

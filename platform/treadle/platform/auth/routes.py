@@ -24,6 +24,9 @@ class NewKey(Body):
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
     scopes: list[Scope] | None = Field(default=None, min_length=1)
     expires_at: AwareDatetime | None = None
+    member: str | None = Field(
+        default=None, max_length=254, description="Whose it is: id or address; yours by default."
+    )
 
 
 class KeyView(BaseModel):
@@ -36,6 +39,7 @@ class KeyView(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    member: str | None = Field(description="E-mail address of the member whose it is.")
 
 
 class MadeKey(KeyView):
@@ -59,6 +63,7 @@ async def create(
         name=body.name,
         scopes=None if body.scopes is None else frozenset(body.scopes),
         expires_at=body.expires_at,
+        member=body.member,
     )
     return MadeKey(key=key, **_show(record).model_dump())
 
@@ -90,4 +95,5 @@ def _show(record: KeyRecord) -> KeyView:
         created_at=record.created_at,
         expires_at=record.expires_at,
         last_used_at=record.last_used_at,
+        member=record.member,
     )

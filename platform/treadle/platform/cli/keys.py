@@ -1,7 +1,9 @@
-"""`treadle keys create`."""
+"""`treadle keys create` and `treadle keys rotate`."""
 
 import asyncio
+from datetime import timedelta
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -10,10 +12,15 @@ from treadle.platform.cli.exits import Exit
 from treadle.platform.cli.printing import fail, new_app, print_json
 from treadle.platform.db.database import Database
 from treadle.platform.embedded.home import Home
+from treadle.platform.errors import PlatformError
 from treadle.platform.settings import Settings
 from treadle.platform.supervisor.errors import NothingRuns
 from treadle.platform.supervisor.record import read_record
-from treadle.platform.workspaces.service import FIRST_WORKSPACE, create_workspace_key
+from treadle.platform.workspaces.service import (
+    FIRST_WORKSPACE,
+    create_workspace_key,
+    rotate_workspace_key,
+)
 
 app = new_app()
 
@@ -41,6 +48,41 @@ def create(
         print_json({"key": key, "workspace": workspace, "scopes": sorted(wanted)})
     else:
         typer.echo(key)
+
+
+@app.command()
+def rotate(
+    *,
+    key: Annotated[
+        UUID | None, typer.Option(help="Id of the key; by default the admin key under HOME.")
+    ] = None,
+    workspace: Annotated[str, typer.Option(help="Whose key it is.")] = FIRST_WORKSPACE,
+    grace_minutes: Annotated[
+        int, typer.Option(min=0, help="How long the old key works on; by default not at all.")
+    ] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> None:
+    """Put a new key in the place of one and print it; HOME/admin.key is written anew."""
+    settings, grace = Settings(), timedelta(minutes=grace_minutes)
+    made = asyncio.run(_rotate(settings, workspace=workspace, key_id=key, grace=grace))
+    if json:
+        print_json({"key": made, "workspace": workspace})
+    else:
+        typer.echo(made)
+
+
+async def _rotate(
+    settings: Settings, *, workspace: str, key_id: UUID | None, grace: timedelta
+) -> str:
+    database = Database(_database_url(settings), pool_size=2)
+    try:
+        return await rotate_workspace_key(
+            database, settings, workspace=workspace, key_id=key_id, grace=grace
+        )
+    except (PlatformError, FileNotFoundError) as error:
+        raise fail(str(error)) from error
+    finally:
+        await database.close()
 
 
 async def _create(
