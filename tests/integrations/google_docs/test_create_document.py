@@ -6,7 +6,7 @@ from tests.doubles.tool_context import NoContext, call_tool
 
 from treadle.integrations.base import Effect
 from treadle.integrations.errors import Delivery, ToolError
-from treadle.integrations.google_docs import create_document
+from treadle.integrations.google_docs.create_document import create_document
 
 
 def test_the_declaration_is_the_contract() -> None:
