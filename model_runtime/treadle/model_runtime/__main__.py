@@ -10,6 +10,7 @@ import torch
 import uvicorn
 from pydantic import ValidationError
 
+from treadle.model_runtime.acceleration import accelerated
 from treadle.model_runtime.checkpoint import load_checkpoint
 from treadle.model_runtime.embedded import EMBEDDED_NAME, embedded_model
 from treadle.model_runtime.engine import Engine
@@ -61,7 +62,10 @@ def build(settings: RuntimeSettings) -> Served:
         checkpoint = replace(checkpoint, name=name)
     options = settings.engine_options(mtp=checkpoint.model.mtp_depth > 0)
     log.info("model.loaded name=%s path=%s", checkpoint.name, path)
-    engine = Engine(checkpoint.model, options, tokenizer=checkpoint.tokenizer)
+    model = accelerated(checkpoint.model) if settings.kernels else checkpoint.model
+    # The plain weights are freed: only what the engine runs is kept.
+    checkpoint = replace(checkpoint, model=model)
+    engine = Engine(model, options, tokenizer=checkpoint.tokenizer)
     return Served(checkpoint, EngineService(engine), timeout_s=settings.timeout_s)
 
 

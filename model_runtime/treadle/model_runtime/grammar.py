@@ -114,6 +114,13 @@ class GrammarCompiler:
         quoted = " | ".join(json.dumps(option) for option in options)
         return self._compile(LLMatcher.grammar_from_lark(f"start: {quoted}"))
 
+    def rules(self, lark: str) -> Grammar:
+        """What these rules derive from `start`; raises as `json_schema` does.
+
+        They are written by the server in llguidance's dialect of Lark, never by a client.
+        """
+        return self._compile(LLMatcher.grammar_from_lark(lark))
+
     def _compile(self, grammar: str) -> Grammar:
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=self._limits)
         if matcher.is_error():

@@ -24,6 +24,7 @@ class CallFormat:
         ends: Any of them ends the arguments.
         closes: Ends the section.
         prefix: Stands before the name and is no part of it.
+        between: Stands between two calls.
     """
 
     name: str
@@ -33,6 +34,7 @@ class CallFormat:
     ends: tuple[str, ...]
     closes: str
     prefix: str = ""
+    between: str = ""
 
     @property
     def marked(self) -> bool:
@@ -53,6 +55,7 @@ DEEPSEEK_V3 = CallFormat(
     ends=(f"\n```{_mark('tool▁call▁end')}", _mark("tool▁call▁end")),
     closes=_mark("tool▁calls▁end"),
     prefix=f"function{_mark('tool▁sep')}",
+    between="\n",
 )
 DEEPSEEK_V31 = CallFormat(
     name="deepseek_v31",
@@ -72,6 +75,7 @@ KIMI_K2 = CallFormat(
     prefix="functions.",
 )
 # Written as one JSON object; the templates of Qwen and many others teach it.
+# It has no section: every call has its own pair of marks.
 HERMES = CallFormat(
     name="hermes",
     opens="<tool_call>",
@@ -79,6 +83,7 @@ HERMES = CallFormat(
     separators=('", "arguments": ',),
     ends=("}\n</tool_call>", "}</tool_call>"),
     closes="</tool_call>",
+    between="\n<tool_call>\n",
 )
 
 

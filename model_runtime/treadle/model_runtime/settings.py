@@ -29,6 +29,7 @@ class RuntimeSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8710, ge=0, le=65535, description="Port to listen on; 0 takes any.")
     engine: Literal["torch"] = Field(default="torch", description="What runs the model.")
+    kernels: bool = Field(default=True, description="Use the fused CPU kernels where they fit.")
     dtype: Dtype = Field(default="auto", description="Weights in memory; auto is as stored.")
     threads: int | None = Field(default=None, gt=0, description="CPU threads; absent, all cores.")
     cache_tokens: int = Field(default=16_384, ge=64, description="Tokens that the cache holds.")

@@ -46,6 +46,17 @@ class Tokenizer:
         text = text.replace(QUOTE, "").replace(UNQUOTE, "")
         return self._control.sub(rf"{QUOTE}\g<0>{UNQUOTE}", text)
 
+    def split_at_controls(self, text: str) -> list[tuple[str, int | None]]:
+        """The parts of `text`, those that are control tokens with their ids."""
+        found: list[tuple[str, int | None]] = []
+        end = 0
+        for match in self._control.finditer(text):
+            if match.start() > end:
+                found.append((text[end : match.start()], None))
+            found.append((match[0], self.id_of(match[0])))
+            end = match.end()
+        return [*found, (text[end:], None)] if end < len(text) else found
+
     def id_of(self, text: str) -> int | None:
         """The token that is exactly this text."""
         return self._backend.token_to_id(text)

@@ -44,4 +44,4 @@ class PartChoice(BaseModel):
 class Part(BaseModel):
     id: str
     choices: list[PartChoice]
-    usage: Usage | None
+    usage: Usage | None = None

@@ -11,11 +11,11 @@ from pydantic import JsonValue
 from treadle.model_runtime.chat import opens_thinking
 from treadle.model_runtime.errors import BadRequest
 from treadle.model_runtime.parse import (
+    HERMES,
     AnswerParser,
     CallArguments,
     CallBegins,
     CallEnds,
-    CallFormat,
     Content,
     Event,
     Reasoning,
@@ -32,7 +32,8 @@ from treadle.model_runtime.server.generation import (
     run_all,
     sampling_of,
 )
-from treadle.model_runtime.server.schemas import ChatRequest
+from treadle.model_runtime.server.schemas import ChatRequest, Message
+from treadle.model_runtime.server.tools import Dialect, in_words
 from treadle.model_runtime.server.wire import chat_logprobs, finish_name, usage_body
 
 # How DeepSeek's and others' templates call the switch for reasoning.
@@ -204,15 +205,19 @@ async def prepare_chat(
             f"{served.checkpoint.name!r} has no chat template; use /v1/completions",
             param="messages",
         )
-    continues = body.messages[-1].role == "assistant" and body.messages[-1].prefix
-    text = template.render(
-        [message.model_dump(exclude_none=True, exclude={"prefix"}) for message in body.messages],
-        tools=_tools(body),
-        options=_template_options(body),
-        continues=continues,
-    )
-    prompt = served.checkpoint.tokenizer.encode(text)
+    tools, messages = _tools(body), [_message(message) for message in body.messages]
     calls = format_of(template.source)
+    if calls is None and (tools or any(_calls(message) for message in messages)):
+        messages, tools, calls = in_words(messages, tools), [], HERMES
+    text = template.render(
+        messages,
+        tools=tools,
+        options=_template_options(body),
+        continues=body.messages[-1].role == "assistant" and body.messages[-1].prefix,
+    )
+    dialect = Dialect(served.checkpoint.tokenizer, calls, thinking=opens_thinking(text))
+    rules = dialect.rules_for(body)
+    prompt = served.checkpoint.tokenizer.encode(text)
     name = f"chatcmpl-{secrets.token_hex(12)}"
     requests = requests_of(
         name,
@@ -221,14 +226,19 @@ async def prepare_chat(
         [limits_of(body, served, len(prompt), body.max_completion_tokens or body.max_tokens)],
         answers=body.n,
         caller=caller,
-        grammar=await constraints.of(body),
+        grammar=None if rules is None else await constraints.of(rules),
     )
-    answers = [_answer(calls, thinking=opens_thinking(text)) for _ in range(body.n)]
+    answers = [Answer(AnswerParser(calls, thinking=dialect.thinking)) for _ in range(body.n)]
     return Chat(name, int(time()), body, served, requests, answers)
 
 
-def _answer(calls: CallFormat | None, *, thinking: bool) -> Answer:
-    return Answer(AnswerParser(calls, thinking=thinking))
+def _message(message: Message) -> dict[str, JsonValue]:
+    return message.model_dump(exclude_none=True, exclude={"prefix"})
+
+
+def _calls(message: Mapping[str, JsonValue]) -> bool:
+    """Whether a message tells of tools."""
+    return message["role"] == "tool" or "tool_calls" in message
 
 
 def _tools(body: ChatRequest) -> list[JsonValue]:

@@ -1,18 +1,14 @@
 """Grammars for requests: compiled beside the engine, and kept for whoever asks for the same."""
 
 import asyncio
-import json
 from collections import OrderedDict
 from collections.abc import Callable
 
-from pydantic import JsonValue
-
 from treadle.model_runtime.errors import BadRequest
 from treadle.model_runtime.grammar import Grammar, GrammarCompiler
-from treadle.model_runtime.server.schemas import ChatRequest
 
 KEPT = 64
-COMPILE_S = 2.0
+COMPILE_S = 12.0  # the compiler has limits of its own; the first time it reads the vocabulary
 
 
 class Constraints:
@@ -25,39 +21,27 @@ class Constraints:
         self._kept: OrderedDict[str, Grammar] = OrderedDict()
         self._lock = asyncio.Lock()
 
-    async def of(self, body: ChatRequest) -> Grammar | None:
-        """What the answer must match, if anything.
+    async def of(self, rules: str) -> Grammar:
+        """The grammar of these rules.
 
         Raises:
-            BadRequest: The schema is too large or cannot be followed.
+            BadRequest: It cannot be followed, or takes too long to compile.
         """
-        match body.response_format.type:
-            case "text":
-                return None
-            case "json_object":
-                return await self._get({"type": "object"})
-            case "json_schema":
-                if body.response_format.json_schema is None:
-                    raise BadRequest("give json_schema", param="response_format")
-                return await self._get(body.response_format.json_schema.schema_)
-
-    async def _get(self, schema: JsonValue) -> Grammar:
-        key = json.dumps(schema, sort_keys=True)
-        if (found := self._kept.get(key)) is not None:
-            self._kept.move_to_end(key)
+        if (found := self._kept.get(rules)) is not None:
+            self._kept.move_to_end(rules)
             return found
         async with self._lock:
+            compiling = asyncio.to_thread(self._compile, rules)
             try:
-                compiled = asyncio.to_thread(self._compile, schema)
-                grammar = await asyncio.wait_for(compiled, COMPILE_S + 10)
+                grammar = await asyncio.wait_for(compiling, COMPILE_S)
             except TimeoutError:
-                raise BadRequest("the schema takes too long", param="response_format") from None
-        self._kept[key] = grammar
+                raise BadRequest("the schema takes too long to compile", code="too_large") from None
+        self._kept[rules] = grammar
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return grammar
 
-    def _compile(self, schema: JsonValue) -> Grammar:
+    def _compile(self, rules: str) -> Grammar:
         if self._compiler is None:
             self._compiler = self._make()
-        return self._compiler.json_schema(schema)
+        return self._compiler.rules(rules)
