@@ -3,6 +3,7 @@
 import pytest
 from tests.contract.journal import JournalContract
 from tests.platform.engine.conftest import Engine, step
+from typing_extensions import override
 
 from treadle.agents.errors import LeaseLost
 from treadle.agents.ports import Journal, StepStatus
@@ -40,6 +41,7 @@ class TestSqlJournal(JournalContract):
         self.engine = engine
         self.run = await engine.accept()
 
+    @override
     async def reopen(self) -> Journal:
         return await take(self.engine, self.run)
 

@@ -12,6 +12,7 @@ from treadle.integrations.egress import Policy, build_client
 from treadle.integrations.egress.urls import DEFAULT_PORTS
 from treadle.integrations.models.client import OpenAIModelClient
 from treadle.integrations.models.endpoints import EndpointTable, load_endpoints
+from treadle.integrations.registry import all_tools
 from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
 from treadle.platform.engine.clock import SystemClock
@@ -104,6 +105,7 @@ class WorkerService:
 
     async def start(self) -> None:
         """See `Service`."""
+        all_tools()  # now, and not in the middle of the first run: it imports for half a second
         await self._host.start()
 
     def ring(self, runs: Sequence[RunId]) -> None:
