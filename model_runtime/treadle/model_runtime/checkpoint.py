@@ -49,7 +49,7 @@ def load_checkpoint(
     eos = _text(settings.get("eos_token"))
     if (number := backend.token_to_id(eos)) is not None:
         ends.add(number)
-    tokenizer = Tokenizer(backend, end_tokens=frozenset(ends))
+    tokenizer = Tokenizer(backend, end_tokens=frozenset(ends), limit=model.config.vocab_size)
     source = _template(path, settings)
     bos = _text(settings.get("bos_token"))
     template = source and ChatTemplate(source, tokenizer, bos=bos, eos=eos)
@@ -60,7 +60,8 @@ def _load_gguf(path: Path, dtype: torch.dtype | None, storage: Storage) -> Check
     file = GgufFile(path)
     config = file.config()
     model = load_model(file, config, dtype=dtype, storage=storage)
-    tokenizer = Tokenizer(read_gguf(file), end_tokens=frozenset(config.eos_token_ids))
+    ends = frozenset(config.eos_token_ids)
+    tokenizer = Tokenizer(read_gguf(file), end_tokens=ends, limit=config.vocab_size)
     template = None
     if file.has("tokenizer.chat_template"):
         tokens = file.texts("tokenizer.ggml.tokens")

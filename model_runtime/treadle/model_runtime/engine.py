@@ -102,13 +102,17 @@ class Engine:
         """
         if len(request.prompt) >= self.longest:
             raise TooLong(len(request.prompt), self.longest - 1)
-        if self.scheduler.waiting >= self._options.queue:
-            raise Overloaded(self.scheduler.waiting)
+        self.check_room()
         self._arrivals += 1
         transcript = Transcript(self._tokenizer, stop=request.limits.stop)
         sequence = Sequence(request, self._arrivals, transcript)
         self._sequences[request.id] = sequence
         self.scheduler.add(sequence)
+
+    def check_room(self) -> None:
+        """Raise `Overloaded` if too many are waiting."""
+        if self.scheduler.waiting >= self._options.queue:
+            raise Overloaded(self.scheduler.waiting)
 
     def cancel(self, request_id: str) -> None:
         """Forget a request; its blocks are free at once. Unknown ids change nothing."""

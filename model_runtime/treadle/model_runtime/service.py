@@ -56,6 +56,10 @@ class EngineService:
         """Whether requests can be served."""
         return self._thread.is_alive() and not self._stopped
 
+    def check_room(self) -> None:
+        """Raise `Overloaded` now, while an error still has a status line of its own."""
+        self._engine.check_room()
+
     def load(self) -> Load:
         """A glance at the engine; values may be a step apart."""
         engine = self._engine

@@ -13,11 +13,15 @@ QUOTE, UNQUOTE = "\ufdd0", "\ufdd1"
 class Tokenizer:
     """Encodes prompts in which a user's text can never become a control token."""
 
-    def __init__(self, backend: Backend, *, end_tokens: frozenset[int]) -> None:
+    def __init__(
+        self, backend: Backend, *, end_tokens: frozenset[int], limit: int | None = None
+    ) -> None:
+        """`limit` is the width of the model's head: tokens beyond it can never be chosen."""
         self._backend, self.end_tokens = backend, end_tokens
         backend.no_padding()
         backend.no_truncation()
-        self.size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
+        size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
+        self.size = size if limit is None else min(size, limit)
         # Longest first: one may begin another.
         names = sorted(
             (token.content for token in backend.get_added_tokens_decoder().values()),

@@ -108,6 +108,7 @@ class Api:
     async def chat(self, body: ChatRequest, request: Request) -> Response:
         """Answer messages."""
         self._check(body.model)
+        self.served.service.check_room()
         prepared = await prepare_chat(body, self.served, self.caller(request), self.constraints)
         if body.stream:
             return _event_stream(events(self.metrics.timed(prepared.stream())))
@@ -116,6 +117,7 @@ class Api:
     async def completions(self, body: CompletionRequest, request: Request) -> Response:
         """Continue texts."""
         self._check(body.model)
+        self.served.service.check_room()
         prepared = prepare_completion(body, self.served, self.caller(request))
         if body.stream:
             return _event_stream(events(self.metrics.timed(prepared.stream())))
