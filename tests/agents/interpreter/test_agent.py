@@ -8,6 +8,7 @@ from pydantic import Field
 from tests.agents.interpreter.doubles import (
     Crashed,
     ScriptedModels,
+    Wants,
     World,
     upstream_error,
     wants,
@@ -99,7 +100,7 @@ async def test_calls_of_one_message_run_side_by_side(stage: Stage) -> None:
 
 
 async def test_nothing_is_paid_or_done_twice_wherever_the_process_dies(world: World) -> None:
-    script = [wants(READ_A, SEND_A), wants(PAY_A), "Done."]
+    script: list[str | Wants] = [wants(READ_A, SEND_A), wants(PAY_A), "Done."]
     stage = Stage(world=world, models=ScriptedModels(*script))
     graph = agent(world)
     await stage.run(graph)
@@ -120,7 +121,7 @@ async def test_nothing_is_paid_or_done_twice_wherever_the_process_dies(world: Wo
 
 
 async def test_each_call_has_a_key_of_its_own_that_stays_over_restarts(world: World) -> None:
-    script = [wants(SEND_A, SEND_A), "Done."]
+    script: list[str | Wants] = [wants(SEND_A, SEND_A), "Done."]
     stage = Stage(world=world, models=ScriptedModels(*script))
     await stage.run(agent(world))
     once = set(world.keys["a"])

@@ -51,7 +51,7 @@ class ReferenceCheck:
     def _check_node(self, visit: Visit) -> None:
         inner = visit.scope.inner[visit.name]
         for path, expression in expressions(visit.node):
-            scope = _scope_of(visit, path, inner)
+            scope = scope_of(visit, path, inner)
             self._check(expression, (*visit.path, *path), scope)
         for index, name in enumerate(visit.node.needs):
             self._note(name, visit.scope)
@@ -164,7 +164,7 @@ class ReferenceCheck:
         self._findings.error(path, message, hint, spot=spot)
 
 
-def _scope_of(visit: Visit, path: Path, inner: list[Scope]) -> Scope:
+def scope_of(visit: Visit, path: Path, inner: list[Scope]) -> Scope:
     """The scope that an expression at a path inside a node is evaluated in."""
     match visit.node, path:
         case MapNode(), ("output", *_):

@@ -16,6 +16,7 @@ class World:
     tools: Mapping[str, AnyTool]
     schemas: JsonObject
     result_schemas: dict[str, JsonObject] = field(default_factory=dict[str, JsonObject])
+    parameter_schemas: dict[str, JsonObject] = field(default_factory=dict[str, JsonObject])
 
     def described(self, schema: JsonValue) -> Shape:
         """A schema written in the template, whose `$ref`s mean `schemas`."""
@@ -28,6 +29,14 @@ class World:
             schema = tool.result.model_json_schema(mode="serialization")
             self.result_schemas[tool.name] = schema
         return Described(schema, schema)
+
+    def parameters_of(self, tool: AnyTool) -> JsonObject:
+        """What a tool takes, as a JSON Schema."""
+        schema = self.parameter_schemas.get(tool.name)
+        if schema is None:
+            schema = tool.params.model_json_schema(by_alias=True)
+            self.parameter_schemas[tool.name] = schema
+        return schema
 
 
 @dataclass(eq=False, slots=True)

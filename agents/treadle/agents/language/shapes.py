@@ -142,7 +142,7 @@ def opened(shape: Shape, unions: int = 0) -> Shape:
     """A schema turned into fields, list or union, one level deep; other shapes as they are."""
     if not isinstance(shape, Described):
         return shape
-    schema = _followed(shape)
+    schema = followed(shape)
     if schema is None or "allOf" in schema or "if" in schema or unions > MOST_UNIONS:
         return ANYTHING
     types = schema.get("type")
@@ -171,7 +171,7 @@ def _opened_type(schema: JsonObject, kind: JsonValue, root: JsonObject) -> Shape
     return Fields({name: Described(inner, root) for name, inner in properties.items()})
 
 
-def _followed(shape: Described) -> "JsonObject | None":
+def followed(shape: Described) -> "JsonObject | None":
     """The schema after its `$ref`s; `None` where it says nothing."""
     schema = shape.schema
     for _ in range(MOST_HOPS):
