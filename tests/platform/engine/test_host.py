@@ -41,9 +41,17 @@ async def test_a_doubled_bell_changes_nothing(engine: Engine) -> None:
     assert (await engine.row(run))[1:3] == (1, 5)
 
 
-async def test_a_run_whose_bell_was_lost_is_found(engine: Engine) -> None:
+async def test_a_starting_worker_finds_what_is_queued(engine: Engine) -> None:
     run, script = await engine.accept(), Script()
+    await engine.host(script, sweep_s=60).start()
+    await engine.until(run, "succeeded", timeout_s=3)
+    assert script.began == {"a": 1, "b": 1}
+
+
+async def test_a_run_whose_bell_was_lost_is_found(engine: Engine) -> None:
+    script = Script()
     await engine.host(script).start()
+    run = await engine.accept()
     await engine.until(run, "succeeded")
     assert engine.bell.rung == [run]
 

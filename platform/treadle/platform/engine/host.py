@@ -125,12 +125,17 @@ class RunHost:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Register, take back what a process of this name left behind, and begin."""
+        """Register, take back what a process of this name left behind, look for more, and begin.
+
+        Bells that came before this are lost on this process, so it asks once for what is queued.
+        """
         await self._liveness.register()
         self._writer.start()
         self._speaker.start()
         self._listener.start()
         self.ring(await self._take_back())
+        self._overflowed = True
+        self._work.set()
         loops = (self._claim_loop(), self._beat_loop(), self._sweep_loop())
         self._tasks = [asyncio.create_task(loop) for loop in loops]
         log.info("worker.started", worker=self._options.name, runs=len(self._pending))
@@ -200,6 +205,7 @@ class RunHost:
         async with self._claim_lock:
             runs = await self._next(free)
             claimed = await self._claims.take(runs)
+            self._overflowed = self._overflowed and bool(claimed)  # else others are at them
             resumed = [run.id for run in claimed if run.seq > (1 if run.is_pure else 2)]
             ledgers = await self._claims.ledgers(resumed) if resumed else {}
             for run in claimed:
@@ -207,8 +213,9 @@ class RunHost:
 
     async def _next(self, free: int) -> list[RunId]:
         if not self._pending:
-            self._overflowed = False
-            return await self._claims.queued(free)
+            queued = await self._claims.queued(free)
+            self._overflowed = len(queued) == free
+            return queued
         runs = (self._pending.popleft() for _ in range(min(free, len(self._pending))))
         return [run for run in dict.fromkeys(runs) if run not in self._active]
 
