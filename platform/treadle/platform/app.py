@@ -10,6 +10,9 @@ from fastapi.responses import HTMLResponse
 
 from treadle.platform.agents import routes as agents
 from treadle.platform.artifacts import routes as artifacts
+from treadle.platform.audit import routes as audit
+from treadle.platform.audit.chain import Chain
+from treadle.platform.audit.witness import Witness
 from treadle.platform.auth import routes as auth
 from treadle.platform.auth.callers import KeyRing
 from treadle.platform.connections import routes as connections
@@ -39,6 +42,7 @@ ROUTERS = (
     members.router,
     templates.router,
     agents.router,
+    audit.router,
     runs.router,
     connections.router,
     files.router,
@@ -96,6 +100,7 @@ def wire(settings: Settings) -> Services:
         answers=AnswerSeal(secret),
         templates=library,
         runs=RunService(
+        witness=Witness(database, Chain(secret)),
             database,
             library,
             database_url=settings.database_url,

@@ -27,6 +27,7 @@ from starlette.types import Message, Receive
 from typing_extensions import override
 
 from treadle.agents.errors import Issue
+from treadle.platform.audit.policy import action_name, is_written
 from treadle.platform.auth.callers import Caller
 from treadle.platform.auth.scopes import Scope
 from treadle.platform.db.database import TenantConnection
@@ -46,6 +47,8 @@ from treadle.platform.services import Services
 KIB = 1024
 MIB = 1024 * KIB
 JSON_LIMIT = MIB
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Body(BaseModel):
@@ -97,6 +100,7 @@ async def _open_transaction(request: Request) -> AsyncGenerator[TenantConnection
     while True:
         async with services_of(request).database.tenant(caller.workspace) as connection:
             if attempt is None or await attempt.begin(connection):
+                request.state.tx = connection
                 yield connection
                 return
         await attempt.pause()
@@ -136,16 +140,22 @@ class ApiRoute(APIRoute):
         means = {_open_transaction, _own_attempt}
         return any(d.call in means for d in self.dependant.dependencies)
 
+    @property
+    def action(self) -> str | None:
+        """Its name in the audit log; `None` for what is not written there."""
+        methods = self.methods or set[str]()
+        written = self.scope is not None and any(is_written(m, self.path) for m in methods)
+        return action_name(self.path, self.endpoint.__name__) if written else None
+
     @override
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
+        scope, action = self.scope, self.action
+        handle = handle if action is None else _witnessed(handle, action)
 
         async def guarded(request: Request) -> Response:
-            if self.scope is not None:
-                header = request.headers.get("authorization")
-                caller = await services_of(request).keys.authenticate(header)
-                caller.require(self.scope)
-                request.state.caller = caller
+            if scope is not None:
+                await _authenticate(request, scope, action)
             _refuse_nul(request)
             if self.body_field is not None and not isinstance(self.body_field.field_info, Form):
                 _require_json(request)
@@ -157,9 +167,31 @@ class ApiRoute(APIRoute):
         return guarded
 
 
-async def _handle(
-    request: Request, handle: Callable[[Request], Coroutine[Any, Any, Response]], limit: int
-) -> Response:
+async def _authenticate(request: Request, scope: Scope, action: str | None) -> None:
+    services = services_of(request)
+    caller = await services.keys.authenticate(request.headers.get("authorization"))
+    if action is not None and scope not in caller.scopes:
+        await services.witness.saw_denied(request, caller, action=action)
+    caller.require(scope)
+    request.state.caller = caller
+
+
+def _witnessed(handle: Handler, action: str) -> Handler:
+    """Write down what the route did, in its transaction: a replayed answer did nothing."""
+
+    async def seen(request: Request) -> Response:
+        response = await handle(request)
+        caller: Caller = request.state.caller
+        tx: TenantConnection | None = request.state.tx
+        witness = services_of(request).witness
+        await witness.saw(request, caller, response, action=action, tx=tx)
+        return response
+
+    return seen
+
+
+async def _handle(request: Request, handle: Handler, limit: int) -> Response:
+    request.state.tx = None
     limited = ApiRequest(request.scope, _limited(request, limit))
     attempt = request.state.attempt = _attempt(limited)
     if attempt is None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from treadle.platform.audit.witness import Witness
 from treadle.platform.auth.callers import KeyRing
 from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
@@ -23,5 +24,6 @@ class Services:
     keys: KeyRing
     vault: Vault
     answers: AnswerSeal
+    witness: Witness
     templates: TemplateLibrary
     runs: "RunService"

@@ -2,6 +2,7 @@
 
 from treadle.platform.agents.models import agents
 from treadle.platform.artifacts.models import artifacts
+from treadle.platform.audit.models import audit_log
 from treadle.platform.auth.models import api_keys
 from treadle.platform.connections.models import connection_secrets, connections
 from treadle.platform.engine.models import log, run_values, runs, workers
@@ -16,6 +17,7 @@ __all__ = [
     "api_keys",
     "artifacts",
     "blobs",
+    "audit_log",
     "connection_secrets",
     "connections",
     "files",
