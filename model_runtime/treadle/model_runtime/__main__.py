@@ -43,6 +43,7 @@ def serve(settings: RuntimeSettings) -> None:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     served = build(settings)
+    log.info("server.starting host=%s port=%s", settings.host, settings.port)
     options = ServerOptions(keys=settings.key_list, aliases=settings.alias)
     uvicorn.run(
         create_app(served, options),

@@ -114,7 +114,7 @@ def _template(folder: Path, settings: JsonObject) -> str:
 
 
 def _defaults(generation: JsonObject) -> dict[str, float]:
-    """The sampling that the model was tuned for; without `do_sample` it is greedy."""
+    """The sampling that the model was tuned for."""
     names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
     found = {name: generation.get(name) for name in names}
     return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}

@@ -38,7 +38,7 @@ class RuntimeSettings(BaseSettings):
     running: int = Field(default=32, gt=0, description="Requests answered at once.")
     queue: int = Field(default=256, gt=0, description="Requests that may wait; more get 429.")
     speculation: Speculation | Literal["auto"] = Field(
-        default="auto", description="Source of drafts; auto is the model's MTP module, if any."
+        default="auto", description="Source of drafts; auto is the MTP module if any, or look-up."
     )
     timeout_s: float = Field(default=600, gt=0, description="Longest time for one request.")
     keys: SecretStr = Field(
@@ -71,7 +71,7 @@ class RuntimeSettings(BaseSettings):
 
     def engine_options(self, *, mtp: bool) -> EngineOptions:
         """The engine's share; `mtp` says whether the model has a module to draft with."""
-        drafts = Speculation.MTP if mtp else Speculation.OFF
+        drafts = Speculation.MTP if mtp else Speculation.LOOKUP
         return EngineOptions(
             blocks=self.cache_tokens // self.block_size,
             block_size=self.block_size,

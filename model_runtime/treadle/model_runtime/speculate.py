@@ -31,18 +31,31 @@ def verified(drafts: Sequence[int], choices: Sequence[Choice]) -> Sequence[Choic
 
 LONGEST_MATCH = 4
 SHORTEST_MATCH = 2
-WINDOW = 4_096  # tokens looked back over; the search is a scan
+WINDOW = 4_096  # tokens looked back over
 
 
 def look_up(tokens: Sequence[int], count: int) -> list[int]:
-    """The tokens that followed the latest earlier occurrence of the last few; often none.
+    """What followed the last few tokens when they stood together before; often nothing.
+
+    The longest match counts, and of several the latest.
 
     Source: Saxena, Prompt Lookup Decoding, 2023.
     """
-    window = list(tokens[-WINDOW:])
-    for size in range(LONGEST_MATCH, SHORTEST_MATCH - 1, -1):
-        tail = window[-size:]
-        for start in range(len(window) - size - 1, -1, -1):
-            if window[start] == tail[0] and window[start : start + size] == tail:
-                return window[start + size : start + size + count]
-    return []
+    latest_first = list(tokens[-WINDOW:])[::-1]
+    longest, found = SHORTEST_MATCH - 1, 0
+    place = 0
+    while longest < LONGEST_MATCH:
+        try:
+            place = latest_first.index(latest_first[0], place + 1)
+        except ValueError:
+            break
+        if (size := _match(latest_first, place)) > longest:
+            longest, found = size, place
+    return latest_first[max(found - count, 0) : found][::-1] if found else []
+
+
+def _match(latest_first: Sequence[int], place: int) -> int:
+    """How many tokens at `place` are those at the beginning."""
+    most = min(LONGEST_MATCH, len(latest_first) - place)
+    unequal = (size for size in range(most) if latest_first[size] != latest_first[place + size])
+    return next(unequal, most)

@@ -27,7 +27,7 @@ from treadle.model_runtime.server.generation import (
     Caller,
     Served,
     limits_of,
-    refuse_late,
+    refuse_failed,
     requests_of,
     run_all,
     sampling_of,
@@ -98,7 +98,7 @@ class Chat:
         """The whole answer."""
         async with aclosing(run_all(self.served.service, self.requests)) as progress:
             async for place, item in progress:
-                refuse_late(item.finish, item.usage, self.served)
+                refuse_failed(item, self.served)
                 answer = self.answers[place]
                 answer.take(item)
                 answer.logprobs += self._logprobs(item.choices)
@@ -114,7 +114,7 @@ class Chat:
             yield self._chunk(index, {"role": "assistant", "content": ""})
         async with aclosing(run_all(self.served.service, self.requests)) as progress:
             async for place, item in progress:
-                refuse_late(item.finish, item.usage, self.served)
+                refuse_failed(item, self.served)
                 for chunk in self._chunks(place, item):
                     yield chunk
         if self.body.includes_usage:

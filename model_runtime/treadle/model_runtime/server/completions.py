@@ -14,7 +14,7 @@ from treadle.model_runtime.server.generation import (
     Caller,
     Served,
     limits_of,
-    refuse_late,
+    refuse_failed,
     requests_of,
     run_all,
     sampling_of,
@@ -57,7 +57,7 @@ class Completion:
         """The whole answer."""
         async with aclosing(run_all(self.served.service, self.requests)) as progress:
             async for place, item in progress:
-                refuse_late(item.finish, item.usage, self.served)
+                refuse_failed(item, self.served)
                 text = self.texts[place]
                 text.text += item.text
                 text.choices += item.choices
@@ -75,7 +75,7 @@ class Completion:
                 yield self._chunk(index, text.prompt, (), None)
         async with aclosing(run_all(self.served.service, self.requests)) as progress:
             async for place, item in progress:
-                refuse_late(item.finish, item.usage, self.served)
+                refuse_failed(item, self.served)
                 self.texts[place].usage = item.usage
                 if item.text or item.choices or item.finish:
                     yield self._chunk(place, item.text, item.choices, finish_name(item.finish))

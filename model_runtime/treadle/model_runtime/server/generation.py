@@ -10,7 +10,7 @@ from time import monotonic
 from treadle.model_runtime.checkpoint import Checkpoint
 from treadle.model_runtime.errors import BadRequest, DeadlineExceeded, RequestError, TooLong
 from treadle.model_runtime.grammar import Grammar
-from treadle.model_runtime.request import FinishReason, Limits, Progress, Request, Sampling, Usage
+from treadle.model_runtime.request import FinishReason, Limits, Progress, Request, Sampling
 from treadle.model_runtime.server.schemas import Generation
 from treadle.model_runtime.service import EngineService
 
@@ -75,8 +75,6 @@ def limits_of(body: Generation, served: Served, prompt: int, max_tokens: int | N
     if room <= 0:
         raise TooLong(prompt, served.service.longest - 1)
     wanted = max_tokens if max_tokens is not None else (served.default_tokens or room)
-    if wanted == 0:
-        raise BadRequest("max_tokens must be at least 1", param="max_tokens")
     return Limits(
         max_tokens=min(wanted, room),
         stop=tuple(stop for stop in body.stop if stop),
@@ -173,7 +171,14 @@ async def _run_one(
         begun.set()
 
 
-def refuse_late(finish: FinishReason | None, usage: Usage, served: Served) -> None:
-    """A request that ran out of time before its first token is an error, not an answer."""
-    if finish is FinishReason.DEADLINE and not usage.completion:
+def refuse_failed(progress: Progress, served: Served) -> None:
+    """Some endings are errors, not answers.
+
+    Raises:
+        DeadlineExceeded: Its time was over before the first token.
+        BadRequest: Its grammar became too costly.
+    """
+    if progress.finish is FinishReason.DEADLINE and not progress.usage.completion:
         raise DeadlineExceeded(served.timeout_s)
+    if progress.finish is FinishReason.ERROR:
+        raise BadRequest("the grammar became too costly to follow", code="grammar_too_costly")

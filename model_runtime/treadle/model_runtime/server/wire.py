@@ -18,7 +18,8 @@ FINISH = {
     FinishReason.STOP: "stop",
     FinishReason.LENGTH: "length",
     FinishReason.DEADLINE: "length",
-    FinishReason.ERROR: "content_filter",
+    # These two reach no client.
+    FinishReason.ERROR: "stop",
     FinishReason.CANCELLED: "stop",
 }
 
