@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -237,6 +237,21 @@ class Children(Protocol):
         ...
 
 
+class Cache(Protocol):
+    """Results of steps that the runs of one workspace keep for each other.
+
+    A cache may forget at any time, and losing it changes nothing but cost.
+    """
+
+    async def get(self, key: str) -> JsonValue:
+        """What is kept under a key, null where nothing is or its time is over."""
+        ...
+
+    async def put(self, key: str, value: JsonValue, *, lasts: timedelta) -> None:
+        """Keep a value in place of an earlier one."""
+        ...
+
+
 class Nobody:
     """Answers nothing and starts nothing: for runs that stand alone."""
 
@@ -266,6 +281,7 @@ class Ports:
 
     Attributes:
         processes: Where CPU-heavy tools run; without it they go to a thread.
+        cache: Without one nothing is cached.
     """
 
     journal: Journal
@@ -275,6 +291,7 @@ class Ports:
     processes: Executor | None = None
     waits: Waits = field(default_factory=Nobody)
     children: Children = field(default_factory=Nobody)
+    cache: Cache | None = None
 
 
 @dataclass(frozen=True, slots=True)

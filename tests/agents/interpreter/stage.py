@@ -19,6 +19,7 @@ from treadle.agents.language.findings import Findings
 from treadle.agents.language.loading import load
 from treadle.agents.language.parser import parse
 from treadle.agents.ports import (
+    Cache,
     Children,
     Nobody,
     Outcome,
@@ -70,6 +71,7 @@ class Stage:
     processes: Executor | None = None
     waits: Waits = field(default_factory=Nobody)
     children: Children = field(default_factory=Nobody)
+    cache: Cache | None = None
 
     async def run(self, graph: Graph) -> Outcome:
         """Run to an outcome, as the engine does; the outcome commits what is pending."""
@@ -81,6 +83,7 @@ class Stage:
             processes=self.processes,
             waits=self.waits,
             children=self.children,
+            cache=self.cache,
         )
         outcome = await execute(
             graph,

@@ -10,6 +10,7 @@ from treadle.agents.language.graph import dependencies, topological_order
 from treadle.agents.language.model import Template
 from treadle.agents.nodes.agent import AgentNode, agent_work
 from treadle.agents.nodes.approval import ApprovalNode, ApprovalWork
+from treadle.agents.nodes.base import CallBase
 from treadle.agents.nodes.chat import ReplyNode
 from treadle.agents.nodes.child import ChildNode, ChildWork
 from treadle.agents.nodes.knowledge import KnowledgeNode
@@ -26,7 +27,6 @@ from treadle.agents.nodes.wait import WaitForWork, WaitNode
 from treadle.agents.steps.answers import AnswerSchema
 from treadle.agents.steps.graph import Body, Graph, Node, WaitWork, Work
 from treadle.integrations.registry import AnyTool
-
 
 StandIn = Callable[[NodeConfig, str], Work | None]
 """The work that takes the place of a node's own, by its path in the template; `None` keeps it."""
@@ -79,6 +79,7 @@ class _Compiler:
             when=config.when,
             otherwise=config.otherwise,
             on_error=config.on_error.value if config.on_error else None,
+            cache=config.cache if isinstance(config, CallBase) else None,
         )
 
     def _stood_in(self, config: NodeConfig, path: str) -> Work | None:

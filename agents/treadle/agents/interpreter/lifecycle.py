@@ -6,6 +6,7 @@ from dataclasses import replace
 from treadle.agents.errors import Blocked, OutcomeUnknown, StepFailed
 from treadle.agents.ports import StepError, StepRecord, StepStatus
 from treadle.agents.steps.approvals import Unanswered, ask_all
+from treadle.agents.steps.caching import find_cached, keep
 from treadle.agents.steps.frame import Frame
 from treadle.agents.steps.gate import Closed, Gate
 from treadle.agents.steps.graph import ContainerWork, EffectWork, Node, PureWork, WaitWork
@@ -45,6 +46,8 @@ async def take(frame: Frame, node: Node, work: EffectWork | WaitWork | Container
     try:
         record = _skipped(turn) or turn.finished(StepStatus.SUCCEEDED, await _run(turn, work))
         record = replace(record, attempt=turn.attempt, usage=turn.usage, reasoning=turn.reasoning)
+        if turn.is_cached:
+            record = replace(record, extra={"cached": True})
     except StepFailed as failure:
         record = _failed_or_recovered(turn, failure)
     _append(turn, record)
@@ -54,7 +57,7 @@ async def _run(turn: Turn, work: EffectWork | WaitWork | ContainerWork) -> JsonV
     _begin(turn, work)
     match work:
         case EffectWork():
-            return await _attempt_until_done(turn, work)
+            return await _from_cache_or_outside(turn, work)
         case WaitWork():
             return await work.wait(turn)
         case ContainerWork():
@@ -87,6 +90,16 @@ async def _perform(turn: Turn, work: ContainerWork) -> JsonValue:
         raise
     finally:
         limit.stop()
+
+
+async def _from_cache_or_outside(turn: Turn, work: EffectWork) -> JsonValue:
+    key, cached = await find_cached(turn, work)
+    if cached is not None:
+        return cached.output
+    output = await _attempt_until_done(turn, work)
+    if key is not None:
+        await keep(turn, key, output)
+    return output
 
 
 async def _attempt_until_done(turn: Turn, work: EffectWork) -> JsonValue:

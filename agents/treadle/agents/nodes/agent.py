@@ -17,6 +17,7 @@ from treadle.agents.ports import StepRecord, Usage
 from treadle.agents.steps.agent_calls import Calls
 from treadle.agents.steps.answers import AnswerInvalid, AnswerSchema
 from treadle.agents.steps.graph import EffectWork
+from treadle.agents.steps.identities import identity_of_offers, identity_of_request
 from treadle.agents.steps.models import Said, call_model
 from treadle.agents.steps.offers import Offer, named_apart, offered
 from treadle.agents.steps.turn import Turn
@@ -97,6 +98,16 @@ class AgentWork(EffectWork):
     config: AgentConfig
     question: Question
     offers: Mapping[str, Offer]
+
+    @override
+    async def identity(self, turn: Turn) -> JsonValue:
+        """What is asked, of whom, and what it may call."""
+        return {
+            "asked": identity_of_request(await self.question.request(turn)),
+            "tools": identity_of_offers(turn, self.offers),
+            "max_steps": self.config.max_steps,
+            "budget": self.config.budget.model_dump(),
+        }
 
     @override
     async def attempt(self, turn: Turn) -> JsonValue:

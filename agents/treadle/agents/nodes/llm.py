@@ -11,6 +11,7 @@ from treadle.agents.nodes.base import CallBase
 from treadle.agents.nodes.questions import ModelConfig, Question, repair
 from treadle.agents.steps.answers import AnswerInvalid
 from treadle.agents.steps.graph import EffectWork
+from treadle.agents.steps.identities import identity_of_request
 from treadle.agents.steps.models import call_model
 from treadle.agents.steps.turn import Turn
 from treadle.agents.values import JsonValue
@@ -36,6 +37,11 @@ class LlmWork(EffectWork):
     """Asks a model; with a schema it asks at most twice more for an answer that fits."""
 
     question: Question
+
+    @override
+    async def identity(self, turn: Turn) -> JsonValue:
+        """What is asked, and of whom."""
+        return identity_of_request(await self.question.request(turn))
 
     @override
     async def attempt(self, turn: Turn) -> JsonValue:

@@ -10,9 +10,10 @@ from typing_extensions import override
 from treadle.agents.nodes.base import CallBase
 from treadle.agents.nodes.fields import AnyValue, Value
 from treadle.agents.steps.graph import EffectWork
+from treadle.agents.steps.identities import identity_of_tool
 from treadle.agents.steps.tools import call_tool
 from treadle.agents.steps.turn import Turn
-from treadle.agents.values import JsonValue
+from treadle.agents.values import JsonObject, JsonValue
 from treadle.integrations.registry import AnyTool
 
 USE_PATTERN = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$"
@@ -36,9 +37,17 @@ class ToolWork(EffectWork):
     connection: str | None
 
     @override
+    async def identity(self, turn: Turn) -> JsonValue:
+        """The tool, its account and its arguments."""
+        called = identity_of_tool(turn, self.tool, self.connection)
+        return {**called, "arguments": self._rendered(turn)}
+
+    @override
     async def attempt(self, turn: Turn) -> JsonValue:
         """One call; an idempotency key belongs to the rendered arguments."""
-        arguments = {
+        return await call_tool(turn, self.tool, self._rendered(turn), connection=self.connection)
+
+    def _rendered(self, turn: Turn) -> JsonObject:
+        return {
             name: turn.evaluate(value, f"with.{name}") for name, value in self.arguments.items()
         }
-        return await call_tool(turn, self.tool, arguments, connection=self.connection)

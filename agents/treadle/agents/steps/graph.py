@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from treadle.agents.steps.attempts import Policy
@@ -29,7 +30,11 @@ class PureWork(ABC):
 
 
 class EffectWork(ABC):
-    """Work that reaches outside. The interpreter adds retries, timeouts and `on_error`."""
+    """Work that reaches outside. The interpreter adds retries, timeouts, caching and `on_error`."""
+
+    async def identity(self, turn: "Turn") -> JsonValue:
+        """All that its result depends on, rendered; raises `StepFailed`. Null: never cached."""
+        return None
 
     @abstractmethod
     async def attempt(self, turn: "Turn") -> JsonValue:
@@ -73,6 +78,7 @@ class Node:
         when: Its condition, `None` if it always runs.
         otherwise: Output of a skipped step (`else`).
         on_error: The value that takes the place of a failure.
+        cache: How long its result may be taken again.
     """
 
     id: str
@@ -83,6 +89,7 @@ class Node:
     when: Evaluable | None = None
     otherwise: Evaluable | None = None
     on_error: Evaluable | None = None
+    cache: timedelta | None = None
 
     @property
     def is_pure(self) -> bool:

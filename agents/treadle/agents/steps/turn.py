@@ -23,6 +23,7 @@ class Turn:
     Attributes:
         attempt: Counts from 1.
         reasoning: Of the model's last answer.
+        is_cached: Whether its result is an earlier run's.
         inner_gate: What steps inside this one pass.
         uncertain: Intents of effects that may not be repeated, begun and not answered.
         first_call: Number of the first model call (`model.0`) of the current attempt.
@@ -35,6 +36,7 @@ class Turn:
         "first_call",
         "frame",
         "inner_gate",
+        "is_cached",
         "node",
         "path",
         "reasoning",
@@ -49,6 +51,7 @@ class Turn:
         self.attempt = 1
         self.first_call = 0
         self.inner_gate = frame.gate
+        self.is_cached = False
         self.uncertain: set[str] = set()
         self.reasoning: str | None = None
         self.started_at: datetime = frame.run.ports.clock.now()
