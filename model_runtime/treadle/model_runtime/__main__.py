@@ -10,7 +10,7 @@ import torch
 import uvicorn
 from pydantic import ValidationError
 
-from treadle.model_runtime.acceleration import accelerated
+from treadle.model_runtime.acceleration import accelerated, return_freed_memory
 from treadle.model_runtime.checkpoint import load_checkpoint
 from treadle.model_runtime.embedded import EMBEDDED_NAME, embedded_model
 from treadle.model_runtime.engine import Engine
@@ -64,8 +64,9 @@ def build(settings: RuntimeSettings) -> Served:
     options = settings.engine_options(mtp=checkpoint.model.mtp_depth > 0)
     log.info("model.loaded name=%s path=%s", checkpoint.name, path)
     model = accelerated(checkpoint.model) if settings.kernels else checkpoint.model
-    # The plain weights are freed: only what the engine runs is kept.
+    # Only what the engine runs is kept.
     checkpoint = replace(checkpoint, model=model)
+    return_freed_memory()
     engine = Engine(model, options, tokenizer=checkpoint.tokenizer)
     return Served(checkpoint, EngineService(engine), timeout_s=settings.timeout_s)
 

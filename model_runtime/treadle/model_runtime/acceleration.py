@@ -1,5 +1,6 @@
 """The fastest form of a model on this machine."""
 
+import ctypes
 import logging
 
 import torch
@@ -21,3 +22,13 @@ def accelerated(model: Decoder) -> Decoder:
         return model
     kernels = library()
     return model if kernels is None else FusedModel(model, kernels, threads=torch.get_num_threads())
+
+
+def return_freed_memory() -> None:
+    """Give back what the plain weights took: glibc would keep it for later.
+
+    It does nothing where the C library has no such function.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -1,8 +1,10 @@
 """Runs the model on planned work and keeps what it remembers: cache rows and block tails."""
 
+import math
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -33,11 +35,11 @@ class Runner:
         self._model, self._block_size = model, block_size
         layers = model.cache_layers - (0 if mtp else model.mtp_depth)
         shape = (layers, blocks * block_size, model.cache_width)
-        self._cache = torch.zeros(shape, dtype=model.dtype, device=model.device)
+        self._cache = lazy_zeros(shape, dtype=model.dtype, device=model.device)
         # The state after each full block's last token. A request that reuses the block needs it
         # to let the MTP module read on there.
         hidden = model.config.hidden_size if mtp else 0
-        self._tails = torch.zeros(blocks, hidden, dtype=model.dtype, device=model.device)
+        self._tails = lazy_zeros((blocks, hidden), dtype=model.dtype, device=model.device)
 
     @torch.inference_mode()
     def read(self, work: Items[Work]) -> list[Reading]:
@@ -103,3 +105,11 @@ class Runner:
         else:
             start += 1
         return Span(sequence.tokens[start : end + 1], start, sequence.blocks, first=1), before
+
+
+def lazy_zeros(shape: tuple[int, ...], *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros that on a CPU take memory only where they are written: a cache fills slowly."""
+    if device.type != "cpu" or not math.prod(shape):
+        return torch.zeros(shape, dtype=dtype, device=device)
+    pages = numpy.zeros(math.prod(shape) * dtype.itemsize, dtype=numpy.uint8)
+    return torch.from_numpy(pages).view(dtype).view(shape)
