@@ -29,10 +29,11 @@ class Letters:
         return "".join(chr(33 + token) for token in tokens)
 
 
-def small_model(*, mtp: bool = True) -> Decoder:
+def small_model(**changes: JsonValue) -> Decoder:
     """Two layers of the architecture with random weights, and one MTP module."""
-    config = fields("plain", **SMALL, num_nextn_predict_layers=int(mtp))
-    theirs = MtpReference.random(reference(fields("plain", **SMALL)), depth=int(mtp))
+    shape = {**SMALL, **changes}
+    config = fields("plain", **shape, num_nextn_predict_layers=1)
+    theirs = MtpReference.random(reference(fields("plain", **shape)), depth=1)
     return load_model(MemoryArchive(theirs.stored()), parse_config(config))
 
 

@@ -20,8 +20,11 @@ from tests.model_runtime.serving import (
 )
 from tests.model_runtime.shapes import tokens_of
 
+from treadle.model_runtime.acceleration import accelerated
 from treadle.model_runtime.engine import Engine, EngineOptions
-from treadle.model_runtime.request import Request, Sampling, Usage
+from treadle.model_runtime.kernels.fused import FusedModel
+from treadle.model_runtime.model import Decoder
+from treadle.model_runtime.request import Choice, Request, Sampling, Usage
 from treadle.model_runtime.speculate import Speculation
 
 MODEL = small_model()
@@ -132,3 +135,42 @@ def test_no_choice_was_close() -> None:
     ]
     assert len(gaps) == 24
     assert min(gaps) > 1e-4
+
+
+@pytest.fixture(scope="module")
+def fused() -> Decoder:
+    """The fused kernels, at widths that fit them."""
+    model = accelerated(small_model(qk_rope_head_dim=16, v_head_dim=16))
+    if not isinstance(model, FusedModel):
+        pytest.skip("no C++ compiler")
+    return model
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        replace(OPTIONS, running=1),
+        replace(OPTIONS, step_tokens=1),
+        replace(OPTIONS, step_tokens=7),
+        replace(OPTIONS, blocks=12),
+        replace(OPTIONS, speculation=Speculation.MTP),
+        replace(OPTIONS, speculation=Speculation.LOOKUP),
+        replace(OPTIONS, speculation=Speculation.MTP, step_tokens=9, blocks=14),
+    ],
+    ids=["alone", "chunks of 1", "chunks of 7", "crowded", "mtp", "look-up", "all at once"],
+)
+def test_with_the_fused_kernels_even_log_probabilities_are_equal(
+    fused: Decoder, options: EngineOptions
+) -> None:
+    items = [replace(item, sampling=replace(item.sampling, logprobs=1)) for item in requests(16)]
+
+    def served(chosen: EngineOptions) -> dict[str, list[Choice]]:
+        serving = Engine(fused, chosen, tokenizer=Letters())
+        for item in items:
+            serving.submit(item)
+        found: dict[str, list[Choice]] = {}
+        for part in drain(serving):
+            found.setdefault(part.id, []).extend(part.choices)
+        return found
+
+    assert served(options) == served(OPTIONS)
