@@ -5,7 +5,7 @@ from treadle.platform.artifacts.models import artifacts
 from treadle.platform.audit.models import audit_log
 from treadle.platform.auth.models import api_keys
 from treadle.platform.connections.models import connection_secrets, connections
-from treadle.platform.engine.models import log, run_values, runs, workers
+from treadle.platform.engine.models import log, run_values, runs, waits, workers
 from treadle.platform.files.models import blobs, files
 from treadle.platform.idempotency.models import idempotency_keys
 from treadle.platform.members.models import members
@@ -28,6 +28,7 @@ __all__ = [
     "runs",
     "template_texts",
     "template_versions",
+    "waits",
     "workers",
     "workspaces",
 ]

@@ -15,6 +15,7 @@ from treadle.platform.engine import statements
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.entries import is_ledger, large_ref, read_step
 from treadle.platform.engine.ids import RunId
+from treadle.platform.engine.inbox import Letters, fetch_letters
 from treadle.platform.engine.journal import Ledger, fold_ledger
 from treadle.platform.engine.leases import Lease
 
@@ -39,11 +40,21 @@ class ClaimedRun:
     inputs: JsonObject
     started_at: datetime
     at: datetime
+    parent_id: UUID | None = None
+    frame: str = ""
+    children: JsonObject | None = None
+    signals: int = 0
+    is_paused: bool = False
 
     def lease(self) -> Lease:
         """The right to write it."""
         return Lease(
-            self.id, self.workspace_id, epoch=self.epoch, seq=self.seq, claims=self.is_pure
+            self.id,
+            self.workspace_id,
+            epoch=self.epoch,
+            seq=self.seq,
+            claims=self.is_pure,
+            signals=self.signals,
         )
 
 
@@ -78,6 +89,10 @@ class Claims:
             {"runs": list(runs), "worker": self._worker},
             row=class_row(ClaimedRun),
         )
+
+    async def letters(self, runs: Sequence[RunId]) -> list[Letters]:
+        """What came for these runs while nobody had them."""
+        return await fetch_letters(self._connection, runs, seen=[-1] * len(runs))
 
     async def queued(self, limit: int) -> list[RunId]:
         """Runs that wait for a worker, the most urgent first."""

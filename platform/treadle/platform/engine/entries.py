@@ -13,6 +13,7 @@ from datetime import datetime
 from treadle.agents.ports import FINISHED, StepError, StepRecord, StepStatus, Usage
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.integrations.errors import ErrorClass
+from treadle.platform.usage.tally import Count
 
 LARGE = 32 * 1024
 """Characters of JSON above which an output lies in `run_values`; fixed by the contract."""
@@ -34,12 +35,18 @@ class Entry:
         is_progress: Something is finished that a crash from now on cannot undo.
         is_result: Something may depend on it: `durable` waits for it. An entry that only says
             that a step began is none; it goes along with the next commit.
+        opens: The row of a wait that begins with it, as JSON.
+        closes: Id of the wait that ends with it.
+        count: What it adds to usage.
     """
 
     text: str
     is_progress: bool = False
     is_result: bool = True
     large: LargeValue | None = None
+    opens: str | None = None
+    closes: str | None = None
+    count: Count | None = None
 
 
 def dump(value: object) -> str:
@@ -68,13 +75,29 @@ def step_entry(record: StepRecord) -> Entry:
     entry |= {name: value for name, value in _optional_fields(record) if value is not None}
     if record.attempt != 1:
         entry["attempt"] = record.attempt
+    opens, closes = _wait_row(record)
     is_start = record.status is StepStatus.RUNNING and record.call is None and not record.extra
     return Entry(
         dump(entry),
         is_progress=record.status in FINISHED,
         is_result=not is_start,
         large=large,
+        opens=opens,
+        closes=closes,
+        count=Count.of(record),
     )
+
+
+def _wait_row(record: StepRecord) -> tuple[str | None, str | None]:
+    """The row to insert, or the id of the row to close, for an entry about a wait."""
+    wait = record.extra.get("wait")
+    if not isinstance(wait, dict):
+        return None, None
+    if record.status is not StepStatus.WAITING:
+        return None, str(wait["id"])
+    asked = record.extra.get("asked")
+    row = {**wait, "node": record.node, "path": record.path, "item": record.item, "asked": asked}
+    return dump(row), None
 
 
 def _put_output(entry: dict[str, object], output: JsonValue) -> LargeValue | None:
@@ -101,7 +124,8 @@ def _optional_fields(record: StepRecord) -> list[tuple[str, object]]:
         ("started_at", record.started_at and record.started_at.isoformat()),
         ("finished_at", record.finished_at and record.finished_at.isoformat()),
         ("call", record.call),
-        ("extra", record.extra or None),
+        # What is asked lies in the wait's row, and is shown from there.
+        ("extra", {k: v for k, v in record.extra.items() if k != "asked"} or None),
     ]
 
 

@@ -1,16 +1,28 @@
 """Runs a claimed run's graph over real ports."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from treadle.agents.interpreter import Gate, execute
-from treadle.agents.ports import Clock, Outcome, Ports, RunFacts, Tools
+from treadle.agents.ports import (
+    Cache,
+    Children,
+    Clock,
+    Nobody,
+    Outcome,
+    Ports,
+    RunFacts,
+    Tools,
+    Waits,
+)
 from treadle.integrations.models import ModelClient
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine.claims import ClaimedRun
 from treadle.platform.engine.journal import RunJournal
 from treadle.platform.engine.programs import Program, Programs
+from treadle.platform.engine.waiting import RunChildren, RunWaits, WaitingRoom
 
 
 class Toolbox(Protocol):
@@ -34,6 +46,8 @@ class GraphRunner:
 
     Args:
         public_url: Under which people reach the service, for `run.url`.
+        room: Where runs wait; without one nobody answers them.
+        caches: What the runs of a workspace keep for each other; without it they keep nothing.
     """
 
     def __init__(
@@ -45,6 +59,8 @@ class GraphRunner:
         clock: Clock,
         processes: Executor | None,
         public_url: str,
+        room: WaitingRoom | None = None,
+        caches: Callable[[WorkspaceId], Cache] | None = None,
     ) -> None:
         self._texts = texts
         self._programs = Programs()
@@ -52,11 +68,14 @@ class GraphRunner:
         self._models = models
         self._clock = clock
         self._processes = processes
+        self._room = room
+        self._caches = caches
         self._public_url = public_url.rstrip("/")
 
     async def advance(self, run: ClaimedRun, journal: RunJournal, gate: Gate) -> Outcome:
         """See `Runner`."""
-        program = await self._program(run)
+        program = await self._program(run.workspace_id, run.sha256)
+        waits, children = self._waiting(run, journal)
         async with self._toolbox.open(run) as tools:
             return await execute(
                 program.graph,
@@ -71,15 +90,24 @@ class GraphRunner:
                     models=self._models,
                     clock=self._clock,
                     processes=self._processes,
+                    waits=waits,
+                    children=children,
+                    cache=None if self._caches is None else self._caches(run.workspace_id),
                 ),
                 gate=gate,
             )
 
-    async def _program(self, run: ClaimedRun) -> Program:
-        known = self._programs.get(run.sha256)
+    def _waiting(self, run: ClaimedRun, journal: RunJournal) -> tuple[Waits, Children]:
+        if self._room is None:
+            return Nobody(), Nobody()
+        children = RunChildren(self._room, self._program, run=run, journal=journal)
+        return RunWaits(self._room, journal), children
+
+    async def _program(self, workspace: WorkspaceId, sha256: bytes) -> Program:
+        known = self._programs.get(sha256)
         if known is not None:
             return known
-        return self._programs.read(run.sha256, await self._texts.text(run.workspace_id, run.sha256))
+        return self._programs.read(sha256, await self._texts.text(workspace, sha256))
 
     def _facts(self, run: ClaimedRun) -> RunFacts:
         model = run.settings.get("model")
@@ -93,5 +121,6 @@ class GraphRunner:
             trigger=run.trigger,
             started_at=run.started_at,
             url=f"{self._public_url}/runs/{run.id}",
+            frame=run.frame,
             model=model if isinstance(model, str) else None,
         )

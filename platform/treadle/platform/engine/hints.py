@@ -17,6 +17,8 @@ from treadle.platform.engine.writer import Committed
 
 COMMITS = "treadle:commits"
 CANCELS = "treadle:cancels"
+SIGNALS = "treadle:signals"
+"""Ids of runs for which something came from outside: an answer, a pause, a child's end."""
 SMALL = 16 * 1024
 
 

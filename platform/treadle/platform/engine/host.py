@@ -23,10 +23,12 @@ from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.endings import crashed, ending
 from treadle.platform.engine.entries import run_entry
 from treadle.platform.engine.errors import CommitRefused, DatabaseAway, WorkerReplaced
-from treadle.platform.engine.hints import CANCELS, COMMITS, delta_channel, write_hints
+from treadle.platform.engine.family_calls import FamilyCalls
+from treadle.platform.engine.hints import CANCELS, COMMITS, SIGNALS, delta_channel, write_hints
 from treadle.platform.engine.ids import RunId
-from treadle.platform.engine.journal import Ledger, RunJournal
-from treadle.platform.engine.leases import Lease, RunStatus
+from treadle.platform.engine.inbox import Inbox, Letters, Postman, Recipient
+from treadle.platform.engine.journal import Ledger, RunJournal, has_waits
+from treadle.platform.engine.leases import ENDED, Lease, RunStatus
 from treadle.platform.engine.liveness import BEAT_S, DEAD_AFTER_S, Liveness
 from treadle.platform.engine.sweep import RING_AGAIN_S, Sweeper
 from treadle.platform.engine.writer import Committed, LogWriter
@@ -78,6 +80,7 @@ class HostOptions:
 class _Active:
     lease: Lease
     gate: Gate
+    recipient: Recipient
     task: asyncio.Task[None] | None = None
 
 
@@ -116,6 +119,11 @@ class RunHost:
         self._speaker = Speaker(options.redis_url)
         self._listener = Listener(options.redis_url)
         self._listener.hear(CANCELS, self._cancelled)
+        self._listener.hear(SIGNALS, self._signalled)
+        self._postman = Postman(self._housekeeping)
+        self._family = FamilyCalls(self._housekeeping, self._speaker, bell)
+        self._signals: set[RunId] = set()
+        self._has_signals = asyncio.Event()
         self._pending: deque[RunId] = deque()
         self._overflowed = False
         self._work = asyncio.Event()
@@ -136,7 +144,7 @@ class RunHost:
         self.ring(await self._take_back())
         self._overflowed = True
         self._work.set()
-        loops = (self._claim_loop(), self._beat_loop(), self._sweep_loop())
+        loops = (self._claim_loop(), self._beat_loop(), self._sweep_loop(), self._signal_loop())
         self._tasks = [asyncio.create_task(loop) for loop in loops]
         log.info("worker.started", worker=self._options.name, runs=len(self._pending))
 
@@ -208,8 +216,11 @@ class RunHost:
             self._overflowed = self._overflowed and bool(claimed)  # else others are at them
             resumed = [run.id for run in claimed if run.seq > (1 if run.is_pure else 2)]
             ledgers = await self._claims.ledgers(resumed) if resumed else {}
+            waiting = [run for run, ledger in ledgers.items() if has_waits(ledger)]
+            came = await self._claims.letters(waiting) if waiting else []
+            letters = {one.id: one for one in came}
             for run in claimed:
-                self._begin(run, ledgers.get(run.id, {}))
+                self._begin(run, ledgers.get(run.id, {}), letters.get(run.id))
 
     async def _next(self, free: int) -> list[RunId]:
         if not self._pending:
@@ -219,11 +230,24 @@ class RunHost:
         runs = (self._pending.popleft() for _ in range(min(free, len(self._pending))))
         return [run for run in dict.fromkeys(runs) if run not in self._active]
 
-    def _begin(self, run: ClaimedRun, ledger: Ledger) -> None:
+    def _begin(self, run: ClaimedRun, ledger: Ledger, letters: Letters | None) -> None:
         lease, gate = run.lease(), Gate()
         lease.on_lost = lambda: gate.close(Closed.CANCEL)
-        active = self._active[run.id] = _Active(lease, gate)
-        journal = RunJournal(lease, self._writer, ledger=ledger, on_delta=self._delta)
+        inbox = Inbox()
+        recipient = Recipient(lease, inbox, lambda: gate.close(Closed.PAUSE))
+        active = self._active[run.id] = _Active(lease, gate, recipient)
+        if letters is not None:
+            recipient.take(letters)
+        if run.is_paused:
+            gate.close(Closed.PAUSE)
+        journal = RunJournal(
+            lease,
+            self._writer,
+            ledger=ledger,
+            on_delta=self._delta,
+            inbox=inbox,
+            on_started=self._bell.ring,
+        )
         active.task = asyncio.create_task(self._advance(run, lease, journal, gate))
 
     async def _advance(
@@ -234,8 +258,10 @@ class RunHost:
         try:
             release, entries = ending(await self._runner.advance(run, journal, gate))
             await self._writer.release(lease, release, *entries)
-            if release.status is RunStatus.QUEUED:
+            if lease.left_as is RunStatus.QUEUED:
                 self._bell.ring([run.id])
+            elif lease.left_as in ENDED:
+                await self._family.ended(run)
         except (LeaseLost, CommitRefused) as lost:
             log.info("run.lost", run_id=str(run.id), reason=str(lost))
         except Exception as error:
@@ -271,7 +297,8 @@ class RunHost:
             if self._is_draining:
                 continue
             try:
-                found = await self._sweeper.sweep()
+                found = await self._sweeper.sweep() + await self._family.sweep()
+                self._signalled_all()
                 async with self._claim_lock:
                     found += await self._take_back()
             except DatabaseAway as away:
@@ -297,6 +324,24 @@ class RunHost:
 
     def _cancelled(self, message: bytes) -> None:
         self._lose(RunId(UUID(run)) for run in json.loads(message))
+
+    def _signalled(self, message: bytes) -> None:
+        self._signals.update(RunId(UUID(run)) for run in json.loads(message))
+        self._has_signals.set()
+
+    def _signalled_all(self) -> None:
+        """Look at every run that is here: a hint may have been lost."""
+        self._signals.update(self._active)
+        self._has_signals.set()
+
+    async def _signal_loop(self) -> None:
+        while True:
+            await self._has_signals.wait()
+            self._has_signals.clear()
+            runs, self._signals = self._signals, set()
+            here = [self._active[run].recipient for run in runs if run in self._active]
+            with suppress(DatabaseAway):  # the sweep looks again
+                await self._postman.deliver(here)
 
     def _tell(self, committed: Sequence[Committed]) -> None:
         if committed:

@@ -1,17 +1,23 @@
 """The interpreter's journal over one lease."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from treadle.agents.ports import FINISHED, StepRecord
+from treadle.agents.ports import FINISHED, StepRecord, StepStatus
 from treadle.platform.engine.entries import step_entry
 from treadle.platform.engine.ids import RunId
+from treadle.platform.engine.inbox import Inbox
 from treadle.platform.engine.leases import Lease
 from treadle.platform.engine.writer import LogWriter
 
 Place: TypeAlias = tuple[str, str | None]
 Ledger: TypeAlias = Mapping[Place, StepRecord]
 """The last entry of every place, by path and call."""
+
+
+def has_waits(ledger: Ledger) -> bool:
+    """Whether something may have come for the run while it was parked."""
+    return any(record.status is StepStatus.WAITING for record in ledger.values())
 
 
 def fold_ledger(records: list[StepRecord]) -> dict[Place, StepRecord]:
@@ -25,6 +31,8 @@ class RunJournal:
     Args:
         ledger: How far the run was when it was claimed.
         on_delta: Takes pieces of model answers: run, path, text.
+        inbox: What came for the run from outside.
+        on_started: Takes the runs that it has just started.
     """
 
     def __init__(
@@ -34,7 +42,11 @@ class RunJournal:
         *,
         ledger: Ledger,
         on_delta: Callable[[RunId, str, str], None],
+        inbox: Inbox | None = None,
+        on_started: Callable[[Sequence[RunId]], None] | None = None,
     ) -> None:
+        self.inbox = inbox or Inbox()
+        self._on_started = on_started
         self._lease = lease
         self._writer = writer
         self._ledger = ledger
@@ -56,6 +68,16 @@ class RunJournal:
     async def durable(self) -> None:
         """See `Journal`. An entry that only says that a step began is waited for by nobody."""
         await self._writer.settle(self._lease)
+
+    @property
+    def epoch(self) -> int:
+        """Of the lease under which it writes."""
+        return self._lease.epoch
+
+    def started(self, runs: Sequence[RunId]) -> None:
+        """Ring for runs that this one has started."""
+        if self._on_started is not None and runs:
+            self._on_started(runs)
 
     def delta(self, record_path: str, text: str) -> None:
         """See `Journal`."""

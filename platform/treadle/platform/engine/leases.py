@@ -1,6 +1,7 @@
 """A run as the one process that owns it sees it: what is committed, and what is still to be."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from treadle.agents.errors import LeaseLost
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine.entries import Entry, LargeValue
 from treadle.platform.engine.ids import RunId
+from treadle.platform.usage.tally import Tally
 
 
 class RunStatus(StrEnum):
@@ -43,6 +45,7 @@ class Commit:
     Attributes:
         claims: Whether it also claims the run, which is still queued (runs of pure nodes).
         results: How many results of the lease are committed with it and before it.
+        usage: What it adds to `/v1/usage`, as JSON; see `Tally`.
     """
 
     lease: "Lease"
@@ -52,6 +55,7 @@ class Commit:
     entries: tuple[Entry, ...]
     release: Release | None
     results: int
+    usage: str | None = None
 
     @property
     def seq_after(self) -> int:
@@ -62,6 +66,18 @@ class Commit:
     def epoch_after(self) -> int:
         """The run's epoch after it."""
         return self.epoch + self.claims
+
+    @property
+    def opens(self) -> list[str]:
+        """Rows of waits that begin with it; one that ends with it too is not worth a row."""
+        closed = set(self.closes)
+        rows = [entry.opens for entry in self.entries if entry.opens is not None]
+        return [row for row in rows if json.loads(row)["id"] not in closed]
+
+    @property
+    def closes(self) -> list[str]:
+        """Ids of waits that end with it."""
+        return [entry.closes for entry in self.entries if entry.closes is not None]
 
     @property
     def large(self) -> list[LargeValue]:
@@ -76,17 +92,28 @@ class Lease:
         epoch: The fencing token all writes name.
         seq: Length of the log as far as it is committed.
         claims: The run is still queued: the first write claims it.
+        signals: How many signals for the run have been seen here.
+        left_as: What the database made of it when it was released.
         on_lost: Called once when a write was refused because somebody else owns the run now.
     """
 
     def __init__(
-        self, run: RunId, workspace: WorkspaceId, *, epoch: int, seq: int, claims: bool = False
+        self,
+        run: RunId,
+        workspace: WorkspaceId,
+        *,
+        epoch: int,
+        seq: int,
+        claims: bool = False,
+        signals: int = 0,
     ) -> None:
         self.run = run
         self.workspace = workspace
         self.epoch = epoch
         self.seq = seq
         self.claims = claims
+        self.signals = signals
+        self.left_as: RunStatus | None = None
         self.on_lost: Callable[[], None] | None = None
         self.failure: Exception | None = None
         self._entries: list[Entry] = []
@@ -94,11 +121,13 @@ class Lease:
         self._appended = 0
         self._committed = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._tally = Tally()
 
     def append(self, *entries: Entry) -> None:
         """Add entries to the next commit; what follows a release or a loss goes nowhere."""
         if self.failure is None and self._release is None:
             self._entries.extend(entries)
+            self._tally.add(entry.count for entry in entries)
             self._appended += sum(entry.is_result for entry in entries)
 
     def release(self, release: Release, *entries: Entry) -> None:
@@ -128,8 +157,19 @@ class Lease:
         if self.failure is not None or not (self._entries or self._release):
             return None
         entries, self._entries = tuple(self._entries), []
+        release = self._release
         return Commit(
-            self, self.epoch, self.seq, self.claims, entries, self._release, self._appended
+            self,
+            self.epoch,
+            self.seq,
+            self.claims,
+            entries,
+            release,
+            self._appended,
+            usage=self._tally.drain(
+                is_release=release is not None,
+                is_end=release is not None and release.status in ENDED,
+            ),
         )
 
     def committed(self, commit: Commit) -> None:

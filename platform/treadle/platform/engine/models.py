@@ -71,6 +71,14 @@ runs = Table(
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
     Column("created_by", Uuid),
+    # The run that this one is a step of, and that step's path from the root run.
+    Column("parent_id", Uuid),
+    Column("frame", Text, nullable=False, server_default=text("''")),
+    # Which versions its `template:` nodes mean, and theirs; null where there are none.
+    Column("children", JSON),
+    # Raised by whatever comes for the run from outside: it may not park over one it has not seen.
+    Column("signals", Integer, nullable=False, server_default=text("0")),
+    Column("is_paused", Boolean, nullable=False, server_default=text("false")),
     ForeignKeyConstraint(
         ["workspace_id", "sha256"], ["template_texts.workspace_id", "template_texts.sha256"]
     ),
@@ -88,6 +96,11 @@ runs = Table(
         text("priority DESC"),
         "id",
         postgresql_where=text("status = 'queued'"),
+    ),
+    Index(
+        "ix_runs_parent_id",
+        "parent_id",
+        postgresql_where=text("parent_id IS NOT NULL AND finished_at IS NULL"),
     ),
     Index("ix_runs_running", "worker", postgresql_where=text("status = 'running'")),
     Index(
@@ -122,6 +135,50 @@ run_values = Table(
     PrimaryKeyConstraint("run_id", "ref"),
 )
 """Outputs over 32 KiB as JSON text; `ref` is its SHA-256. Written before what names it."""
+
+waits = Table(
+    "waits",
+    metadata,
+    # Of a child, the run's id too.
+    Column("id", Uuid, primary_key=True),
+    Column(
+        "workspace_id",
+        Uuid,
+        ForeignKey("workspaces.id", ondelete="CASCADE"),
+        nullable=False,
+        server_default=text(CURRENT_WORKSPACE),
+    ),
+    Column("run_id", Uuid, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("item", JSON),
+    Column("until", DateTime(timezone=True)),
+    # What the one who answers sees: title, show, actions, form.
+    Column("asked", JSON),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("answer", JSON),
+    Column("answered_by", Text),
+    # The first answer counts, and the end of its time is one.
+    Column("answered_at", DateTime(timezone=True)),
+    Column("timed_out", Boolean, nullable=False, server_default=text("false")),
+    # The run has taken the answer into its log, or needs none any more.
+    Column("closed_at", DateTime(timezone=True)),
+    Index("ix_waits_run_id", "run_id"),
+    Index(
+        "ix_waits_approvals",
+        "workspace_id",
+        "created_at",
+        "id",
+        postgresql_where=text("kind = 'approval' AND answered_at IS NULL AND closed_at IS NULL"),
+    ),
+    Index(
+        "ix_waits_children",
+        "id",
+        postgresql_where=text("kind = 'child' AND closed_at IS NULL"),
+    ),
+)
+"""What steps of runs wait for, beside the logs: where answers arrive."""
 
 workers = Table(
     "workers",

@@ -1,40 +1,69 @@
 """The statements that write runs. Every array has one element per run."""
 
-COMMIT = """
+_COMMIT = """
 WITH w AS (
     UPDATE runs r SET
         epoch = u.epoch_after,
         seq = u.seq_after,
-        status = u.status,
+        status = CASE WHEN u.status = 'waiting' AND r.signals <> u.signals AND NOT r.is_paused
+            THEN 'queued' ELSE u.status END,
         worker = CASE WHEN u.status = 'running' THEN r.worker END,
         crashes = CASE WHEN u.is_progress THEN 0 ELSE r.crashes END,
         wake_at = u.wake_at,
-        rung_at = CASE WHEN u.status = 'queued' THEN now() ELSE r.rung_at END,
+        rung_at = CASE WHEN u.status IN ('queued', 'waiting') THEN now() ELSE r.rung_at END,
         outputs = coalesce(u.outputs::json, r.outputs),
         error = coalesce(u.error::json, r.error),
         started_at = coalesce(r.started_at, now()),
         finished_at = CASE WHEN u.status IN ('succeeded', 'failed', 'cancelled') THEN now() END
     FROM unnest(
         %s::uuid[], %s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %s::text[],
-        %s::bool[], %s::timestamptz[], %s::text[], %s::text[], %s::text[]
+        %s::bool[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::int[],
+        %s::text[]{arrays}
     ) AS u (
         id, epoch, epoch_after, seq, seq_after, expected, status,
-        is_progress, wake_at, outputs, error, entries
+        is_progress, wake_at, outputs, error, entries, signals,
+        usage{columns}
     )
     WHERE r.id = u.id AND r.epoch = u.epoch AND r.seq = u.seq AND r.status = u.expected
-    RETURNING r.id, r.workspace_id, u.seq, u.entries
+    RETURNING r.id, r.workspace_id, r.status, r.agent, r.template, u.seq, u.entries,
+        u.usage{columns}
 ), l AS (
     INSERT INTO log (run_id, seq, workspace_id, entry)
     SELECT w.id, w.seq + e.number, w.workspace_id, e.entry
     FROM w, json_array_elements(w.entries::json) WITH ORDINALITY AS e (entry, number)
-)
-SELECT id, now() AS at FROM w
+), used AS (
+    INSERT INTO usage_entries (workspace_id, agent, template, model, runs, steps, model_calls,
+        input_tokens, output_tokens, cached_tokens, cost_usd)
+    SELECT w.workspace_id, coalesce(w.agent, ''), w.template, x->>0, sum((x->>1)::int),
+        sum((x->>2)::int), sum((x->>3)::int), sum((x->>4)::bigint), sum((x->>5)::bigint),
+        sum((x->>6)::bigint), sum((x->>7)::float)
+    FROM w, json_array_elements(w.usage::json) AS x GROUP BY 1, 2, 3, 4
+){waits}
+SELECT id, status, now() AS at FROM w
 """
 """One statement for all pending commits of a process. Whoever was fenced is missing from the
-answer, and as the log's rows come from what was updated, nothing of theirs is written."""
+answer, and as the log's rows come from what was updated, nothing of theirs is written. A run does
+not park over a signal that it has not seen: it is queued again."""
+
+_WAITS = """, opened AS (
+    INSERT INTO waits (id, workspace_id, run_id, kind, node, path, item, until, asked)
+    SELECT (o->>'id')::uuid, w.workspace_id, w.id, o->>'kind', o->>'node', o->>'path', o->'item',
+        (o->>'until')::timestamptz, o->'asked'
+    FROM w, json_array_elements(w.opens::json) AS o
+    ON CONFLICT (id) DO NOTHING
+), closed AS (
+    UPDATE waits SET closed_at = now() FROM w, json_array_elements_text(w.closes::json) AS c
+    WHERE waits.id = c::uuid AND waits.closed_at IS NULL
+)"""
+
+COMMIT = _COMMIT.format(arrays="", columns="", waits="")
+COMMIT_WAITS = _COMMIT.format(
+    arrays=", %s::text[], %s::text[]", columns=", opens, closes", waits=_WAITS
+)
+"""The same where a step begins or ends to wait."""
 
 CARRIED_OUT = """
-SELECT r.id, now() AS at FROM runs r JOIN unnest(%s::uuid[], %s::int[], %s::int[])
+SELECT r.id, r.status, now() AS at FROM runs r JOIN unnest(%s::uuid[], %s::int[], %s::int[])
     AS u (id, epoch, seq) ON r.id = u.id AND r.epoch = u.epoch AND r.seq = u.seq
 """
 """After a commit of unknown outcome: whose epoch and seq are those that it would have left."""
@@ -74,7 +103,8 @@ WITH due AS (
         AND (wake_at IS NULL OR wake_at <= now())
 )
 SELECT id, workspace_id, root_id, template, version, sha256, trigger, owner, settings, connections,
-    is_pure, epoch, seq, inputs, coalesce(started_at, now()) AS started_at, now() AS at
+    is_pure, epoch, seq, inputs, parent_id, frame, children, signals, is_paused,
+    coalesce(started_at, now()) AS started_at, now() AS at
 FROM taken
 """
 """Claim runs that are queued. A run of pure nodes is only read, not even locked, which would cost a
@@ -170,10 +200,15 @@ WITH gone AS (
             ELSE %(error)s::json END,
         finished_at = CASE WHEN r.crashes + 1 >= %(most)s THEN now() END
     FROM gone WHERE r.id = gone.id
-    RETURNING r.id, r.workspace_id, r.seq, r.status
+    RETURNING r.id, r.workspace_id, r.seq, r.status, r.agent, r.template
 ), l AS (
     INSERT INTO log (run_id, seq, workspace_id, entry)
     SELECT id, seq, workspace_id, %(entry)s::json FROM u WHERE status = 'failed'
+), used AS (
+    INSERT INTO usage_entries (workspace_id, agent, template, model, runs, steps, model_calls,
+        input_tokens, output_tokens, cached_tokens)
+    SELECT workspace_id, coalesce(agent, ''), template, '', 1, 0, 0, 0, 0, 0
+    FROM u WHERE status = 'failed'
 )
 SELECT id, status FROM u
 """
@@ -195,7 +230,7 @@ ABANDON_LOST = _ABANDON.format(
 
 WAKE = """
 WITH due AS (
-    SELECT id FROM runs WHERE status = 'waiting' AND wake_at <= now()
+    SELECT id FROM runs WHERE status = 'waiting' AND wake_at <= now() AND NOT is_paused
     ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
 )
 UPDATE runs r SET status = 'queued', rung_at = now() FROM due WHERE r.id = due.id RETURNING r.id

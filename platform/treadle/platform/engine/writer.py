@@ -5,10 +5,12 @@ travels with something else.
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -34,6 +36,7 @@ class Done:
 
     id: UUID
     at: datetime
+    status: str = RunStatus.RUNNING.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,24 +152,23 @@ class LogWriter:
         done = await self._write(batch)
         committed: list[Committed] = []
         for commit in batch:
-            at = done.get(commit.lease.run)
-            if at is None:
+            row = done.get(commit.lease.run)
+            if row is None:
                 commit.lease.fail(LeaseLost(f"run {commit.lease.run} belongs to somebody else"))
             else:
+                commit.lease.left_as = RunStatus(row.status)
                 commit.lease.committed(commit)
-                committed.append(Committed(commit, at))
+                committed.append(Committed(commit, row.at))
         self._on_committed(committed)
 
-    async def _write(self, batch: Sequence[Commit]) -> dict[UUID, datetime]:
+    async def _write(self, batch: Sequence[Commit]) -> dict[UUID, Done]:
         """Write until the database says what became of it. A second try is guarded as the first."""
         failures = 0
         while True:
             try:
                 await self._put_values(batch)
-                rows = await self._connection.fetch(
-                    statements.COMMIT, _arrays(batch), row=class_row(Done)
-                )
-                done = {row.id: row.at for row in rows}
+                rows = await self._connection.fetch(*_statement(batch), row=class_row(Done))
+                done = {row.id: row for row in rows}
                 if failures and len(done) < len(batch):
                     done |= await self._carried_out(batch)
             except DatabaseAway as away:
@@ -187,17 +189,27 @@ class LogWriter:
             )
             await self._connection.execute(statements.PUT_VALUES, arrays)
 
-    async def _carried_out(self, batch: Sequence[Commit]) -> dict[UUID, datetime]:
+    async def _carried_out(self, batch: Sequence[Commit]) -> dict[UUID, Done]:
         arrays = (
             [commit.lease.run for commit in batch],
             [commit.epoch_after for commit in batch],
             [commit.seq_after for commit in batch],
         )
         rows = await self._connection.fetch(statements.CARRIED_OUT, arrays, row=class_row(Done))
-        return {row.id: row.at for row in rows}
+        return {row.id: row for row in rows}
 
 
 _GOES_ON = Release(RunStatus.RUNNING)
+
+
+def _statement(batch: Sequence[Commit]) -> tuple[LiteralString, tuple[list[object], ...]]:
+    opens = [commit.opens for commit in batch]
+    closes = [commit.closes for commit in batch]
+    if not (any(opens) or any(closes)):
+        return statements.COMMIT, _arrays(batch)
+    rows: list[object] = [f"[{','.join(one)}]" for one in opens]
+    ids: list[object] = [json.dumps(one) for one in closes]
+    return statements.COMMIT_WAITS, (*_arrays(batch), rows, ids)
 
 
 def _arrays(batch: Sequence[Commit]) -> tuple[list[object], ...]:
@@ -215,4 +227,6 @@ def _arrays(batch: Sequence[Commit]) -> tuple[list[object], ...]:
         [release.outputs for release in releases],
         [release.error for release in releases],
         [f"[{','.join(entry.text for entry in commit.entries)}]" for commit in batch],
+        [commit.lease.signals for commit in batch],
+        [commit.usage for commit in batch],
     )
