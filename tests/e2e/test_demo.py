@@ -4,8 +4,11 @@ import csv
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
 
+import psutil
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -55,3 +58,23 @@ def test_a_service_that_does_not_start_is_the_reason(tmp_path: Path) -> None:
     done = demo("--home", str(home), cwd=tmp_path)
     assert done.returncode == 1
     assert "treadle: the demo failed: the service did not start:" in done.stderr
+
+
+@pytest.mark.parametrize("signal", [SIGTERM, SIGKILL])
+def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, signal: Signals) -> None:
+    home = tmp_path / "home"
+    started = subprocess.Popen(
+        [*DEMO, "--home", str(home)], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert started.stdout is not None
+    for line in started.stdout:
+        if "the service answers" in line:
+            break
+    service = psutil.Process(started.pid).children(recursive=True)
+    assert len(service) > 3
+    started.send_signal(signal)
+    started.communicate(timeout=60)
+    until = time.monotonic() + 60
+    while any(process.is_running() for process in service) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert [process for process in service if process.is_running()] == []

@@ -1,10 +1,13 @@
 """`treadle demo`."""
 
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -34,6 +37,8 @@ def demo(
 
     Starts a service of its own on free ports in a new home and stops it again.
     """
+    # As Ctrl-C does: what was started is stopped in order, and the new home is removed.
+    signal.signal(signal.SIGTERM, _end)
     terminal = Console()
     console = terminal if terminal.is_terminal else Console(width=_PLAIN_WIDTH)
     with _home(home) as folder:
@@ -41,6 +46,10 @@ def demo(
             drive(Settings().model_copy(update={"home": folder}), output, console)
         except DemoFailed as error:
             raise fail(f"the demo failed: {error}") from None
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 @contextmanager

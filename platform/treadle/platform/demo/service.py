@@ -16,6 +16,7 @@ from treadle.platform.embedded.home import Home
 from treadle.platform.embedded.sockets import free_port
 from treadle.platform.settings import Settings
 from treadle.platform.supervisor.record import read_record
+from treadle.platform.supervisor.tether import tether
 
 _START_S = 90.0  # the first start makes a database; on a slow disk that takes its time
 _STOP_S = 30.0
@@ -56,6 +57,7 @@ def _started(web: SampleWeb, settings: Settings) -> Generator[Endpoint]:
             stderr=subprocess.STDOUT,
             env=_environment(web, own),
             start_new_session=True,
+            preexec_fn=tether(signal.SIGTERM, parent=os.getpid()),
         )
     try:
         yield _ready(process, own, log)
