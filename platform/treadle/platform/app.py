@@ -99,8 +99,8 @@ def wire(settings: Settings) -> Services:
         vault=Vault(secret),
         answers=AnswerSeal(secret),
         templates=library,
-        runs=RunService(
         witness=Witness(database, Chain(secret)),
+        runs=RunService(
             database,
             library,
             database_url=settings.database_url,
