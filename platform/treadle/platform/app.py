@@ -21,6 +21,8 @@ from treadle.platform.db.database import Database
 from treadle.platform.db.migrate import migrate
 from treadle.platform.docs_page import docs_page
 from treadle.platform.edge import Edge
+from treadle.platform.endpoints import routes as endpoints
+from treadle.platform.endpoints.availability import Availability
 from treadle.platform.files import routes as files
 from treadle.platform.health import routes as health
 from treadle.platform.idempotency.answers import AnswerSeal
@@ -29,24 +31,30 @@ from treadle.platform.members import routes as members
 from treadle.platform.openapi import install_openapi
 from treadle.platform.problems import install_problems
 from treadle.platform.runs import routes as runs
+from treadle.platform.runs.launch import Launcher
 from treadle.platform.runs.service import RunService
+from treadle.platform.schedules import routes as schedules
 from treadle.platform.services import Services
 from treadle.platform.settings import Settings
 from treadle.platform.templates import routes as templates
 from treadle.platform.templates.library import TemplateLibrary
+from treadle.platform.usage import routes as usage
 from treadle.platform.workspaces.service import bootstrap
 
 ROUTERS = (
     health.router,
     auth.router,
     members.router,
+    audit.router,
+    usage.router,
+    endpoints.router,
     templates.router,
     agents.router,
-    audit.router,
     runs.router,
     connections.router,
     files.router,
     artifacts.router,
+    schedules.router,
 )
 
 _DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
@@ -97,15 +105,17 @@ def wire(settings: Settings) -> Services:
         database=database,
         keys=KeyRing(database, secret),
         vault=Vault(secret),
-        answers=AnswerSeal(secret),
-        templates=library,
         witness=Witness(database, Chain(secret)),
+        answers=AnswerSeal(secret),
+        availability=Availability(),
+        templates=library,
         runs=RunService(
             database,
             library,
             database_url=settings.database_url,
             redis_url=settings.redis_url,
         ),
+        launcher=Launcher(library),
     )
 
 

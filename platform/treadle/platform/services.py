@@ -7,11 +7,13 @@ from treadle.platform.audit.witness import Witness
 from treadle.platform.auth.callers import KeyRing
 from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
+from treadle.platform.endpoints.availability import Availability
 from treadle.platform.idempotency.answers import AnswerSeal
 from treadle.platform.settings import Settings
 from treadle.platform.templates.library import TemplateLibrary
 
 if TYPE_CHECKING:  # it reads bodies, which routing declares, which needs this module
+    from treadle.platform.runs.launch import Launcher
     from treadle.platform.runs.service import RunService
 
 
@@ -23,7 +25,9 @@ class Services:
     database: Database
     keys: KeyRing
     vault: Vault
-    answers: AnswerSeal
     witness: Witness
+    answers: AnswerSeal
+    availability: Availability
     templates: TemplateLibrary
     runs: "RunService"
+    launcher: "Launcher"

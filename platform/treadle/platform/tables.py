@@ -4,20 +4,23 @@ from treadle.platform.agents.models import agents
 from treadle.platform.artifacts.models import artifacts
 from treadle.platform.audit.models import audit_log
 from treadle.platform.auth.models import api_keys
+from treadle.platform.cache.models import step_cache
 from treadle.platform.connections.models import connection_secrets, connections
 from treadle.platform.engine.models import log, run_values, runs, waits, workers
 from treadle.platform.files.models import blobs, files
 from treadle.platform.idempotency.models import idempotency_keys
 from treadle.platform.members.models import members
+from treadle.platform.schedules.models import schedule_fires, schedules
 from treadle.platform.templates.models import template_texts, template_versions
+from treadle.platform.usage.models import usage_daily, usage_entries
 from treadle.platform.workspaces.models import workspaces
 
 __all__ = [
     "agents",
     "api_keys",
     "artifacts",
-    "blobs",
     "audit_log",
+    "blobs",
     "connection_secrets",
     "connections",
     "files",
@@ -26,9 +29,14 @@ __all__ = [
     "members",
     "run_values",
     "runs",
+    "schedule_fires",
+    "schedules",
+    "step_cache",
     "template_texts",
     "template_versions",
     "waits",
+    "usage_daily",
+    "usage_entries",
     "workers",
     "workspaces",
 ]

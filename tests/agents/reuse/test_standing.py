@@ -63,7 +63,8 @@ def test_a_step_runs_again_with_all_that_depends_on_it(change: Change, again: se
         ("prompt: Beside", "prompt: Beside, temperature: 0.5", {"aside"}),
         ("{use: llm, with: {prompt: Beside}}", "{use: llm, cache: 1d, with: {prompt: Beside}}",
          set[str]()),
-        ("first: {use: llm,", "first: {use: llm, description: x, retry: {attempts: 3},", set[str]()),
+        ("first: {use: llm,", "first: {use: llm, description: x, retry: {attempts: 3},",
+         set[str]()),
         ("aside: {use: llm, with: {prompt: Beside}}", "aside: {use: set, with: 1}", {"aside"}),
     ],
 )  # fmt: skip

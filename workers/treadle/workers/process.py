@@ -6,6 +6,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from treadle.integrations.egress import Policy, build_client
@@ -13,8 +14,11 @@ from treadle.integrations.egress.urls import DEFAULT_PORTS
 from treadle.integrations.models.client import OpenAIModelClient
 from treadle.integrations.models.endpoints import EndpointTable, load_endpoints
 from treadle.integrations.registry import all_tools
+from treadle.platform.approvals.tokens import WaitTokens
+from treadle.platform.cache.service import WorkspaceCache
 from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
+from treadle.platform.engine.broadcast import Speaker
 from treadle.platform.engine.clock import SystemClock
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.errors import DatabaseAway
@@ -24,10 +28,14 @@ from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.sweep import RING_AGAIN_S, Sweeper
 from treadle.platform.engine.texts import StoredTexts
 from treadle.platform.engine.tooling import PlatformToolbox
+from treadle.platform.engine.waiting import WaitingRoom
 from treadle.platform.installation import installation_secret
 from treadle.platform.jobs import Bell
 from treadle.platform.log import get_log
+from treadle.platform.runs.launch import Launcher
+from treadle.platform.schedules.clock import Clock, tell_cancelled
 from treadle.platform.settings import Settings
+from treadle.platform.templates.library import TemplateLibrary
 from treadle.workers.heavy import HeavyProcesses
 
 DEFAULT_CONCURRENCY = 64
@@ -65,7 +73,9 @@ class WorkerService:
         sweep_s: float = SWEEP_S,
         ring_again_s: float = RING_AGAIN_S,
     ) -> None:
-        urls = urls_of(settings)
+        urls, secret = urls_of(settings), installation_secret(settings)
+        public_url = settings.public_url or f"http://{settings.host}:{settings.port}"
+        self._waiting = EngineConnection(urls.database)
         self._models = models = OpenAIModelClient(_endpoints(settings))
         self._database = Database(urls.database)
         self._guard = build_client(_policy(settings))
@@ -74,7 +84,7 @@ class WorkerService:
         self._bell = Bell(urls.redis)
         toolbox = PlatformToolbox(
             database=self._database,
-            vault=Vault(installation_secret(settings)),
+            vault=Vault(secret),
             guard=self._guard,
             models=models,
             search_url=settings.search_url,
@@ -86,7 +96,14 @@ class WorkerService:
             models=models,
             clock=SystemClock(),
             processes=self._processes,
-            public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
+            public_url=public_url,
+            room=WaitingRoom(
+                connection=self._waiting,
+                tokens=WaitTokens(secret),
+                clock=SystemClock(),
+                public_url=public_url.rstrip("/"),
+            ),
+            caches=partial(WorkspaceCache, self._database),
         )
         self._host = RunHost(
             HostOptions(
@@ -118,6 +135,7 @@ class WorkerService:
         await self._host.stop()
         await self._bell.stop()
         await self._texts.close()
+        await self._waiting.close()
         await self._guard.aclose()
         await self._models.aclose()
         await self._database.close()
@@ -132,12 +150,22 @@ class SchedulerService:
         self._connection = EngineConnection(urls.database)
         self._sweeper = Sweeper(self._connection)
         self._bell = Bell(urls.redis)
+        self._database = Database(urls.database, pool_size=3)
+        self._speaker = Speaker(urls.redis)
+        self._clock = Clock(
+            self._database,
+            Launcher(TemplateLibrary()),
+            on_started=self._bell.ring,
+            on_cancelled=lambda runs: tell_cancelled(self._speaker, runs),
+        )
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """See `Service`."""
         await self._sweep()
         self._bell.start()
+        self._speaker.start()
+        self._clock.start()
         self._task = asyncio.create_task(self._work())
 
     def ring(self, runs: Sequence[RunId]) -> None:
@@ -149,8 +177,11 @@ class SchedulerService:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        await self._clock.stop()
         await self._bell.stop()
+        await self._speaker.stop()
         await self._connection.close()
+        await self._database.close()
 
     async def _work(self) -> None:
         while True:

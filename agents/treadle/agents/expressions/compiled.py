@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from jinja2 import nodes
@@ -69,6 +70,7 @@ def compile_expression(source: str) -> Compiled:
     return Formula(build(node, frozenset()), static_cost(node), found)
 
 
+@lru_cache(maxsize=1024)  # a text inside a value is compiled for its place, then for the whole
 def compile_text(source: str) -> Compiled:
     """Compile a string that may hold markers; one that is a whole expression keeps its type."""
     if not has_markers(source):

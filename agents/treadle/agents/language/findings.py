@@ -10,7 +10,7 @@ from treadle.agents.language.document import Document, Spot, dotted
 from treadle.agents.nodes.fields import Path
 
 NEAR = 60  # of 100; two of five letters may be wrong
-MOST = 500  # issues shown; a person needs fewer, and each costs time
+MOST = 200  # issues shown; a person needs fewer, and each costs time
 
 
 class TooMany(Exception):

@@ -17,8 +17,9 @@ from treadle.agents.language.shapes import pointed
 from treadle.agents.nodes.fields import Path
 from treadle.agents.values import JsonObject, JsonValue
 
-BASE_WORK = 50_000  # keywords tried for one value, half a second or so
+BASE_WORK = 50_000  # keywords tried for one value, a sixth of a second or so
 WORK_PER_PART = 50  # and for each part of it more: large inputs are honest work
+CHECKED_PER_PART = 5  # the same for values in a template, which are small if they are honest
 MAX_ERRORS = 50
 
 
@@ -62,11 +63,17 @@ class _TooMuch(Exception):
     """The schema asks for too much work."""
 
 
-def misfits(value: JsonValue, schema: JsonObject, schemas: JsonObject) -> list[Misfit]:
+def misfits(
+    value: JsonValue,
+    schema: JsonObject,
+    schemas: JsonObject,
+    *,
+    work_per_part: int = WORK_PER_PART,
+) -> list[Misfit]:
     """How a value does not fit a schema, whose `#/schemas/x` mean `schemas`; empty when it fits."""
     root: JsonObject = {**schema, "schemas": schemas}
     try:
-        fuel = _Fuel(BASE_WORK + WORK_PER_PART * _size(value))
+        fuel = _Fuel(BASE_WORK + work_per_part * _size(value))
         found = _validator(root, fuel).iter_errors(value)
         return [_in_words(error) for _, error in zip(range(MAX_ERRORS), found, strict=False)]
     except (_TooMuch, RecursionError):

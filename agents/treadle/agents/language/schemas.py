@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from treadle.agents.language.findings import Findings, did_you_mean_or
-from treadle.agents.language.json_schema import metaschema_faults, misfits
+from treadle.agents.language.json_schema import CHECKED_PER_PART, metaschema_faults, misfits
 from treadle.agents.language.model import Template
 from treadle.agents.language.patterns import WrongPattern, compile_pattern
 from treadle.agents.language.scopes import Visit
@@ -22,6 +22,10 @@ _MAPS_OF_SCHEMAS = {"properties", "dependentSchemas"}
 _LISTS_OF_SCHEMAS = {"allOf", "anyOf", "oneOf", "prefixItems"}
 _SCHEMAS = {"items", "additionalProperties", "not", "if", "then", "else", "contains",
             "propertyNames"}  # fmt: skip
+
+
+_VALUES = {"default", "enum", "const", "examples"}
+MOST_PARTS = 1_000  # each costs a tenth of a millisecond to check against the meta-schema
 
 
 class SchemaCheck:
@@ -59,6 +63,9 @@ class SchemaCheck:
                     pass
 
     def _is_sound(self, schema: JsonValue, path: Path) -> bool:
+        if _parts(schema) > MOST_PARTS:
+            self._findings.error(path, f"the schema is too large: at most {MOST_PARTS} parts")
+            return False
         faults = metaschema_faults(schema)
         for fault in faults:
             self._findings.error((*path, *fault.path), f"wrong JSON Schema: {fault.message}")
@@ -119,9 +126,23 @@ class SchemaCheck:
     def _check_default(self, schema: JsonObject, path: Path) -> None:
         if "default" not in schema:
             return
-        for fault in misfits(schema["default"], schema, self._schemas):
+        found = misfits(
+            schema["default"], schema, self._schemas, work_per_part=CHECKED_PER_PART
+        )
+        for fault in found:
             message = f"the default does not fit its own schema: {fault.message}"
             self._findings.error((*path, "default", *fault.path), message)
+
+
+def _parts(schema: JsonValue) -> int:
+    """Mappings in a schema; values such as `default` are no parts of it."""
+    match schema:
+        case dict():
+            return 1 + sum(_parts(one) for key, one in schema.items() if key not in _VALUES)
+        case list():
+            return sum(map(_parts, schema))
+        case _:
+            return 0
 
 
 def subschemas(schema: JsonValue, path: Path) -> Iterator[tuple[Path, JsonObject]]:

@@ -78,6 +78,12 @@ async def find_agent(tx: TenantConnection, agent: str, *, lock: bool = False) ->
     return _read(row)
 
 
+async def find_agents(tx: TenantConnection, ids: Sequence[UUID]) -> dict[UUID, AgentRecord]:
+    """Return those that exist, by id."""
+    rows = await tx.execute(select(agents).where(agents.c.id.in_(ids)))
+    return {row.id: _read(row) for row in rows}
+
+
 async def list_agents(
     tx: TenantConnection, *, before: UUID | None, limit: int
 ) -> list[AgentRecord]:

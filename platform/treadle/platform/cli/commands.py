@@ -25,6 +25,7 @@ COMMANDS = {
     "up": Command("Run everything: databases, API, worker, scheduler.", "cli.up"),
     "run": Command("Run a template and show what it makes.", "cli.run"),
     "lint": Command("Check a template's file; needs no service.", "cli.lint"),
+    "test": Command("Run a template's own tests; needs no service.", "cli.testing"),
     "push": Command("Publish a template's file.", "cli.push"),
     "keys": Command("Make API keys.", "cli.keys"),
     "demo": Command("Run keyword research on sample sites and check it.", "demo.command"),

@@ -54,6 +54,11 @@ class Database:
         async with self._begin(ENGINE_ROLE, "") as connection:
             yield connection
 
+    async def bind(self, connection: AsyncConnection, workspace: WorkspaceId) -> TenantConnection:
+        """Act for a workspace from here on: for what the engine has locked in this transaction."""
+        await connection.execute(_BIND, {"role": APP_ROLE, "workspace": str(workspace)})
+        return TenantConnection(connection)
+
     @asynccontextmanager
     async def _begin(self, role: str, workspace: str) -> AsyncGenerator[AsyncConnection, None]:
         # Both settings are local to the transaction: nothing leaks to the next user of the pool.

@@ -123,7 +123,7 @@ def new_run(
         version=program.template.version,
         sha256=agent.sha256,
         trigger=reason.trigger,
-        owner="",
+        owner=agent.owner,
         settings=agent.settings,
         connections=dict(agent.connections),
         is_pure=program.graph.is_pure,

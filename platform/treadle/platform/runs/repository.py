@@ -85,10 +85,14 @@ _CANCEL = text(
         UPDATE runs SET status = 'cancelled', epoch = epoch + 1, seq = seq + 1, worker = NULL,
             wake_at = NULL, finished_at = now()
         WHERE id = :run AND status IN ('queued', 'running', 'waiting')
-        RETURNING id, seq, workspace_id
+        RETURNING id, seq, workspace_id, agent, template
     ), l AS (
         INSERT INTO log (run_id, seq, workspace_id, entry)
         SELECT id, seq, workspace_id, '{"t":"run.cancelled"}' FROM r
+    ), used AS (
+        INSERT INTO usage_entries (workspace_id, agent, template, model, runs, steps, model_calls,
+            input_tokens, output_tokens, cached_tokens)
+        SELECT workspace_id, coalesce(agent, ''), template, '', 1, 0, 0, 0, 0, 0 FROM r
     )
     SELECT id FROM r
     """

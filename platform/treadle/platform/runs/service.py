@@ -78,7 +78,7 @@ class RunService:
         self._bell = None if redis_url is None else Bell(redis_url)
         self._speaker = None if redis_url is None else Speaker(redis_url)
         self.listener = None if redis_url is None else Listener(redis_url)
-        self._acceptance = Acceptance(EngineConnection(database_url), on_accepted=self._ring)
+        self._acceptance = Acceptance(EngineConnection(database_url), on_accepted=self.ring)
         self.feeds = Feeds(database, self.listener, on_heard=self._heard)
 
     async def start(self) -> None:
@@ -228,7 +228,8 @@ class RunService:
             self._kept.clear()
         self._kept.add(key)
 
-    def _ring(self, runs: Sequence[RunId]) -> None:
+    def ring(self, runs: Sequence[RunId]) -> None:
+        """Ask the workers to look at runs that were accepted by other means than this service."""
         if self._bell is not None:
             self._bell.ring(runs)
 

@@ -1,0 +1,1 @@
+"""`/v1/models`: the model endpoints of this installation, without their keys."""
