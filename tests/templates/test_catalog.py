@@ -1,5 +1,6 @@
 """Every bundled template: it loads, has no issue and is named like its file."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,9 @@ def test_a_template_has_tests_and_stands_in_the_readme(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-async def test_a_template_passes_its_tests(file: Path) -> None:
+def test_a_template_passes_its_tests(file: Path) -> None:
     parsed = parse_template(file.read_text(encoding="utf-8"), tools=all_tools())
-    report = await run_tests(parsed.template, all_tools())
+    report = asyncio.run(run_tests(parsed.template, all_tools()))
     assert [verdict for verdict in report.verdicts if verdict.problems] == []
 
 
