@@ -4,7 +4,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from treadle.platform.settings import Settings
 
@@ -25,10 +24,15 @@ async def test_without_endpoints_the_list_is_empty(client: httpx.AsyncClient) ->
     assert (await client.get("/v1/models")).json() == {"items": [], "next": None}
 
 
-async def test_endpoints_are_listed_without_their_keys(
-    app: FastAPI, settings: Settings, client: httpx.AsyncClient
-) -> None:
-    Path(settings.home, "models.yaml").write_text(MODELS, encoding="utf-8")
+@pytest.fixture
+def models_file(settings: Settings) -> Path:
+    path = settings.home / "models.yaml"
+    path.write_text(MODELS, encoding="utf-8")
+    return path
+
+
+@pytest.mark.usefixtures("models_file")
+async def test_endpoints_are_listed_without_their_keys(client: httpx.AsyncClient) -> None:
     answer = await client.get("/v1/models")
     assert "secret" not in answer.text
     first, second = answer.json()["items"]

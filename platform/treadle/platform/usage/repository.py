@@ -65,9 +65,9 @@ async def sum_usage(
     query = query.group_by(*told).order_by(*order).offset(offset).limit(limit)
     return [
         UsageRow(
-            parts={part: row._mapping[part.value] for part in by},
-            counts={name: int(row._mapping[name] or 0) for name in COUNTS},
-            cost_usd=row.cost_usd,
+            parts={part: row[part.value] for part in by},
+            counts={name: int(row[name] or 0) for name in COUNTS},
+            cost_usd=row["cost_usd"],
         )
-        for row in await tx.execute(query)
+        for row in (await tx.execute(query)).mappings()
     ]
