@@ -22,6 +22,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Generic, Protocol, TypeVar, get_type_hints, overload
 
 import httpx
@@ -286,6 +287,7 @@ def _or(declared: bool | None, derived: bool) -> bool:
     return derived if declared is None else declared
 
 
+@cache
 def _destinations(params: type[BaseModel]) -> frozenset[str]:
     schema: Mapping[str, Mapping[str, object]] = params.model_json_schema(by_alias=True).get(
         "properties", {}

@@ -57,6 +57,22 @@ SLOW: dict[str, dict[str, Any]] = {  # Any: JSON written by hand
     "too many expressions": {
         "nodes": {"a": {"use": "set", "with": ["${{ inputs.x }}"] * 10_000}},
     },
+    "long expressions": {
+        "nodes": {"a": {"use": "set", "with": ["${{ 1" + " + 1" * 3_000 + " }}"] * 20}},
+    },
+    "long conditions": {
+        "nodes": {f"n{i}": {"use": "set", "when": "1" + " + 1" * 1_000, "with": 1}
+                  for i in range(50)},
+    },
+    "thousands of schemas": {
+        "nodes": SET,
+        "inputs": {f"i{i}": {"type": "array", "items": {"type": "string"}} for i in range(3_000)},
+    },
+    "hundreds of agents with many tools": {
+        "nodes": {f"n{i}": {"use": "agent", "with": {"prompt": "x", "tools": ["web.search"] * 20}}
+                  for i in range(399)},
+        "outputs": {"x": "${{ y }}"},
+    },
     "a long cycle": {
         "nodes": {f"n{i}": {"use": "set", "with": f"${{{{ n{(i + 1) % 2_000} }}}}"}
                   for i in range(2_000)},
@@ -71,7 +87,7 @@ def test_it_is_refused_in_seconds(name: str, tools: Mapping[str, AnyTool]) -> No
     issues = check_template(text, tools=tools)
     assert issues
     assert all(len(issue.message) < 1_000 for issue in issues)
-    assert time.process_time() - started < 4
+    assert time.process_time() - started < 1.5  # half a second on a machine that does nothing else
 
 
 def test_a_template_of_500_nodes_is_checked_well_under_a_second(

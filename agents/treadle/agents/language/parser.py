@@ -5,6 +5,8 @@ wrong inside a part is left out and the part read again, so that the checks that
 the rest of it; such a template is never handed out, because its findings hold errors.
 """
 
+import re
+from collections.abc import Iterator
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -22,7 +24,9 @@ from treadle.agents.values import JsonObject, JsonValue
 
 P = TypeVar("P", bound=Part)
 _REPAIRS = 4
-MOST_EXPRESSIONS = 4_000  # each takes a fifth of a millisecond to compile
+MOST_EXPRESSIONS = 3_000  # texts; each takes a tenth of a millisecond to compile, and …
+MOST_CHARACTERS = 50_000  # … each character between markers a hundredth
+_MARKED = re.compile(r"\$\{[{%](.*?)[%}]\}", re.DOTALL)
 
 
 def parse(findings: Findings) -> Template | None:
@@ -32,8 +36,7 @@ def parse(findings: Findings) -> Template | None:
         hint = "A template starts with `treadle: 1`."
         findings.error((), f"a template is a mapping, found {shown(content)}", hint)
         return None
-    if sum(1 for _ in marked_strings(content)) > MOST_EXPRESSIONS:
-        findings.error((), f"a template has at most {MOST_EXPRESSIONS} texts with expressions")
+    if not _is_in_bounds(content, findings):
         return None
     version = content.get("treadle", 1)
     if version != 1 or isinstance(version, bool):
@@ -41,6 +44,38 @@ def parse(findings: Findings) -> Template | None:
         findings.error(("treadle",), message)
         content = {**content, "treadle": 1}
     return _Parser(findings).template(content)
+
+
+def _is_in_bounds(content: JsonValue, findings: Findings) -> bool:
+    """Whether the expressions can be compiled in reasonable time; reports it if not."""
+    texts = [text for _, text in marked_strings(content)]
+    if len(texts) > MOST_EXPRESSIONS:
+        findings.error((), f"a template has at most {MOST_EXPRESSIONS} texts with expressions")
+        return False
+    marked = sum(len(inside) for text in texts for inside in _MARKED.findall(text))
+    if marked + sum(map(len, _conditions(content))) > MOST_CHARACTERS:
+        message = f"the expressions of a template have at most {MOST_CHARACTERS} characters"
+        findings.error((), message, "Move what repeats into a `set` node.")
+        return False
+    return True
+
+
+def _conditions(content: JsonValue) -> Iterator[str]:
+    """What stands where a bare expression is expected."""
+    match content:
+        case dict():
+            for key, item in content.items():
+                if key in {"when", "until"} and isinstance(item, str):
+                    yield item
+                elif key == "expect" and isinstance(item, list):
+                    yield from (one for one in item if isinstance(one, str))
+                else:
+                    yield from _conditions(item)
+        case list():
+            for item in content:
+                yield from _conditions(item)
+        case _:
+            return
 
 
 class _Parser:

@@ -34,6 +34,7 @@ class SchemaCheck:
     def __init__(self, template: Template, findings: Findings) -> None:
         self._schemas: JsonObject = dict(template.schemas)
         self._template = template
+        self._parts = 0
         self._findings = findings
 
     def check(self, visits: list[Visit]) -> bool:
@@ -63,8 +64,10 @@ class SchemaCheck:
                     pass
 
     def _is_sound(self, schema: JsonValue, path: Path) -> bool:
-        if _parts(schema) > MOST_PARTS:
-            self._findings.error(path, f"the schema is too large: at most {MOST_PARTS} parts")
+        self._parts += _parts(schema)
+        if self._parts > MOST_PARTS:
+            message = f"the schemas of a template have at most {MOST_PARTS} parts in all"
+            self._findings.error(path[:1], message)
             return False
         faults = metaschema_faults(schema)
         for fault in faults:
@@ -126,9 +129,7 @@ class SchemaCheck:
     def _check_default(self, schema: JsonObject, path: Path) -> None:
         if "default" not in schema:
             return
-        found = misfits(
-            schema["default"], schema, self._schemas, work_per_part=CHECKED_PER_PART
-        )
+        found = misfits(schema["default"], schema, self._schemas, work_per_part=CHECKED_PER_PART)
         for fault in found:
             message = f"the default does not fit its own schema: {fault.message}"
             self._findings.error((*path, "default", *fault.path), message)
