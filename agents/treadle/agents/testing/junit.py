@@ -27,7 +27,8 @@ def junit_xml(reports: Sequence[Report]) -> bytes:
         for verdict in report.verdicts:
             _add_case(suite, report.template, verdict)
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document
 
 
 def _add_case(suite: ElementTree.Element, template: str, verdict: Verdict) -> None:
