@@ -18,6 +18,7 @@ from treadle.agents.steps.chunks import Items, run_items
 from treadle.agents.steps.gate import Closed
 from treadle.agents.steps.graph import Body, ContainerWork
 from treadle.agents.steps.quiet import Place
+from treadle.agents.steps.spill import Spill
 from treadle.agents.steps.turn import Turn
 from treadle.agents.values import JsonValue
 from treadle.integrations.errors import ErrorClass
@@ -82,12 +83,11 @@ class MapWork(ContainerWork):
         harvest = _Harvest(turn, self, over)
         places = asyncio.Semaphore(self.node.concurrency)
         items = Items(len(over), places, turn.inner_gate, harvest.run_item, turn.frame.place)
-        await run_items(items)
-        return harvest.output()
-
-
-class _Hole:
-    """Stands where an item has no output."""
+        try:
+            await run_items(items)
+            return harvest.output()
+        finally:
+            harvest.outputs.close()
 
 
 class _Harvest:
@@ -97,7 +97,7 @@ class _Harvest:
         self._turn = turn
         self._work = work
         self._over = over
-        self._outputs: list[JsonValue | _Hole] = [_Hole()] * len(over)
+        self.outputs = Spill()
         self._failed = 0
         self._is_blocked = False
         self._failure: StepFailed | None = None
@@ -110,7 +110,7 @@ class _Harvest:
         place.follow(frame.gate)
         try:
             await self._turn.run_inside(self._work.body, frame)
-            self._outputs[index] = self._turn.evaluate(node.output, "output", frame)
+            self.outputs.put(index, self._turn.evaluate(node.output, "output", frame))
         except StepFailed as failure:
             self._note(failure)
         except Blocked:
@@ -123,9 +123,12 @@ class _Harvest:
             raise self._failure
         if self._is_blocked or gate.reason is not None:
             raise Blocked(gate.reason or "waiting")
-        if self._work.node.on_item_error == "null":
-            return [None if isinstance(value, _Hole) else value for value in self._outputs]
-        return [value for value in self._outputs if not isinstance(value, _Hole)]
+        keeps_place = self._work.node.on_item_error == "null"
+        return [
+            self.outputs.get(index)
+            for index in range(len(self._over))
+            if keeps_place or index in self.outputs
+        ]
 
     def _note(self, failure: StepFailed) -> None:
         self._failed += 1
