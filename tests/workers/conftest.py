@@ -72,7 +72,7 @@ class WorkerProcess:
         return await asyncio.to_thread(self.process.wait, timeout_s)
 
     async def ready(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "worker.started" not in self.log.read_text():
                 assert self.process.poll() is None, self.log.read_text()
                 await asyncio.sleep(0.05)
@@ -130,7 +130,7 @@ class Sink:
         return {key for seen, key in self.requests if seen == path}
 
     async def reached(self, path: str, times: int = 1) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.count(path) < times:  # noqa: ASYNC110 - seldom asked for
                 await asyncio.sleep(0.01)
 
