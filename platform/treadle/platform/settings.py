@@ -55,6 +55,16 @@ class Settings(BaseSettings):
         default="owner@localhost",
         description="Address of the first member of a workspace that is made without one.",
     )
+    keep_steps_days: int = Field(
+        default=30,
+        ge=0,
+        description="Days that steps and events of a finished run are kept; 0: for ever.",
+    )
+    keep_runs_days: int = Field(
+        default=90,
+        ge=0,
+        description="Days that a finished run and its artifacts are kept; 0: for ever.",
+    )
     secret_key: SecretStr | None = Field(
         default=None,
         description="Key that encrypts stored secrets; absent: made and kept under HOME.",

@@ -17,7 +17,8 @@ def test_a_migrated_database_has_the_declared_tables(database_url: str) -> None:
     assert workspaces.metadata is metadata
     engine = create_engine(driver_url(database_url), poolclass=NullPool)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_server_default": False})
+        options = {"compare_server_default": False, "include_name": _is_no_partition}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
         assert present_revisions(connection) == newest_revisions()
 
@@ -28,3 +29,8 @@ def test_migrating_again_changes_nothing(empty_database_url: str) -> None:
     engine = create_engine(driver_url(empty_database_url), poolclass=NullPool)
     with engine.connect() as connection:
         assert present_revisions(connection) == newest_revisions()
+
+
+def _is_no_partition(name: str | None, kind: str, _: object) -> bool:
+    """A partition is part of a table that is declared."""
+    return kind != "table" or not str(name).startswith(("log_", "run_values_"))

@@ -29,6 +29,7 @@ from treadle.platform.engine.sweep import RING_AGAIN_S, Sweeper
 from treadle.platform.engine.texts import StoredTexts
 from treadle.platform.engine.tooling import PlatformToolbox
 from treadle.platform.engine.waiting import WaitingRoom
+from treadle.platform.housekeeping.keeper import Housekeeper, Terms
 from treadle.platform.installation import installation_secret
 from treadle.platform.jobs import Bell
 from treadle.platform.log import get_log
@@ -150,6 +151,8 @@ class SchedulerService:
         self._connection = EngineConnection(urls.database)
         self._sweeper = Sweeper(self._connection)
         self._bell = Bell(urls.redis)
+        terms = Terms.of_days(steps=settings.keep_steps_days, runs=settings.keep_runs_days)
+        self._housekeeper = Housekeeper(urls.database, terms)
         self._database = Database(urls.database, pool_size=3)
         self._speaker = Speaker(urls.redis)
         self._clock = Clock(
@@ -164,6 +167,7 @@ class SchedulerService:
         """See `Service`."""
         await self._sweep()
         self._bell.start()
+        self._housekeeper.start()
         self._speaker.start()
         self._clock.start()
         self._task = asyncio.create_task(self._work())
@@ -178,6 +182,7 @@ class SchedulerService:
             with suppress(asyncio.CancelledError):
                 await self._task
         await self._clock.stop()
+        await self._housekeeper.stop()
         await self._bell.stop()
         await self._speaker.stop()
         await self._connection.close()

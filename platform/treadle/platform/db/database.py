@@ -60,6 +60,12 @@ class Database:
         return TenantConnection(connection)
 
     @asynccontextmanager
+    async def as_owner(self) -> AsyncGenerator[AsyncConnection, None]:
+        """Act as the user who owns the tables, for changes of the tables themselves."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
     async def _begin(self, role: str, workspace: str) -> AsyncGenerator[AsyncConnection, None]:
         # Both settings are local to the transaction: nothing leaks to the next user of the pool.
         async with self.engine.begin() as connection:

@@ -121,9 +121,11 @@ log = Table(
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("entry", JSON, nullable=False),
     PrimaryKeyConstraint("run_id", "seq"),
+    postgresql_partition_by="RANGE (run_id)",
 )
 """Append-only: neither role may change or delete a row. The key begins with the run's id, which
-begins with its time: the table can be partitioned by ranges of it, hence no foreign keys."""
+begins with its time: so there is a partition for every week (`housekeeping.partitions`), which is
+dropped whole, hence no foreign keys."""
 
 run_values = Table(
     "run_values",
@@ -133,6 +135,7 @@ run_values = Table(
     _workspace(),
     Column("content", Text, nullable=False),
     PrimaryKeyConstraint("run_id", "ref"),
+    postgresql_partition_by="RANGE (run_id)",
 )
 """Outputs over 32 KiB as JSON text; `ref` is its SHA-256. Written before what names it."""
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 from urllib.parse import quote
 
 from fastapi import Response
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from treadle.platform.db.database import TenantConnection
@@ -19,10 +19,16 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^
 
 
 async def put_blob(tx: TenantConnection, content: bytes) -> bytes:
-    """Store content unless it is there; returns its SHA-256."""
+    """Store content unless it is there; returns its SHA-256.
+
+    Content that is there becomes young again: until it is referred to, nobody collects it.
+    """
     digest = sha256(content).digest()
     query = insert(blobs).values(sha256=digest, content=content)
-    await tx.execute(query.on_conflict_do_nothing(index_elements=["workspace_id", "sha256"]))
+    young = {"created_at": func.now()}
+    await tx.execute(
+        query.on_conflict_do_update(index_elements=["workspace_id", "sha256"], set_=young)
+    )
     return digest
 
 

@@ -28,7 +28,8 @@ from treadle.platform.runs.errors import NotRunnable
 from treadle.platform.runs.feeds import Feeds, Watch
 from treadle.platform.runs.inputs import fill_in, named_files, require_files
 from treadle.platform.runs.repository import cancel_run, get_run, read_whole_log
-from treadle.platform.runs.views import Progress, RunRow, show_run
+from treadle.platform.runs.steering import cancel_children, signal_parent
+from treadle.platform.runs.views import Progress, RunRow, is_dropped, show_run
 from treadle.platform.templates.library import Checked, TemplateLibrary
 from treadle.platform.templates.repository import get_text, keep_text
 from treadle.platform.templates.resolution import TemplateSource, resolve_source
@@ -142,7 +143,8 @@ class RunService:
         row = await get_run(tx, run)
         progress = Progress()
         progress.add(await read_whole_log(tx, row.id))
-        return progress.shown((await self._program(tx, row.sha256)).template)
+        template = (await self._program(tx, row.sha256)).template
+        return progress.shown(template, is_dropped=is_dropped(row, progress))
 
     async def cancel(self, caller: Caller, run: UUID) -> JsonObject:
         """End a run at once, whatever its worker does; raises `NotFound` or `RunFinished`."""

@@ -103,8 +103,13 @@ class Progress:
         if step["started_at"] is None and before is not None:
             step["started_at"] = before["started_at"]
 
-    def shown(self, template: Template) -> list[JsonObject]:
-        """Every step: those that began, then the template's nodes that did not."""
+    def shown(self, template: Template, *, is_dropped: bool = False) -> list[JsonObject]:
+        """Every step: those that began, then the template's nodes that did not.
+
+        None where the log was dropped: nothing says what became of them.
+        """
+        if is_dropped:
+            return []
         steps = list(self.steps.values())
         steps += [_step(name, name) for name in template.nodes if name not in self.steps]
         return [self._settled(step) for step in steps]
@@ -136,7 +141,7 @@ def _step(path: str, node: str, *, status: str = "pending") -> JsonObject:
 
 def show_run(run: RunRow, progress: Progress, template: Template) -> JsonObject:
     """A run as the contract says."""
-    steps = progress.shown(template)
+    steps = progress.shown(template, is_dropped=is_dropped(run, progress))
     return {
         "id": str(run.id),
         "root_id": str(run.root_id),
@@ -190,7 +195,14 @@ def _usage(steps: Sequence[JsonObject]) -> JsonObject:
             for name in total:
                 count = usage.get(name)
                 total[name] += count if isinstance(count, int) else 0
+def is_dropped(run: RunRow, progress: Progress) -> bool:
+    """Whether retention took the log of a run that has ended."""
+    return run.status in ENDED and progress.finished_at is None
+
+
             price = usage.get("cost_usd")
             if isinstance(price, int | float):
                 cost = (cost or 0.0) + price
     return {**total, "cost_usd": cost}
+        if name not in found:
+            continue  # the log was dropped
