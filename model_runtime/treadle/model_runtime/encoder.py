@@ -57,10 +57,19 @@ class Encoder:
         """H, the length of a vector."""
         return self._weights["embeddings.word_embeddings.weight"].shape[1]
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return self._weights["embeddings.word_embeddings.weight"].shape[0]
+
     def encode(self, texts: Sequence[str]) -> Embedded:
         """Embed texts; what is longer than the model's limit is cut, as its authors do."""
         encodings = self._tokenizer.encode_batch(list(texts))
-        ids = [encoding.ids for encoding in encodings]
+        return self.encode_tokens([encoding.ids for encoding in encodings])
+
+    def encode_tokens(self, rows: Sequence[Sequence[int]]) -> Embedded:
+        """Embed rows of tokens, cut like texts; marks of beginning and end are the caller's."""
+        ids = [list(row[: self.config.max_tokens]) for row in rows]
         vectors = torch.empty(len(ids), self.dimensions)
         by_length = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         for start in range(0, len(ids), BATCH):

@@ -126,7 +126,7 @@ class NotServed(RequestError):
 
     def __init__(self, model: str, served: Sequence[str]) -> None:
         super().__init__(
-            f"no model {model!r}; served here: {', '.join(served)}",
+            f"no model {model!r}; served here: {', '.join(served) or 'none for this'}",
             code="model_not_found",
             param="model",
         )

@@ -26,6 +26,10 @@ class RuntimeSettings(BaseSettings):
     )
     name: str | None = Field(default=None, description="Served name; absent, the checkpoint's.")
     alias: tuple[str, ...] = Field(default=(), description="Further names of the same model.")
+    embeddings: Path | None = Field(
+        default=None,
+        description="Folder of a BERT-shaped encoder; absent, all-MiniLM-L6-v2 if installed.",
+    )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8710, ge=0, le=65535, description="Port to listen on; 0 takes any.")
     engine: Literal["torch"] = Field(default="torch", description="What runs the model.")

@@ -18,6 +18,7 @@ from treadle.model_runtime.server.bodies import BodyLimit
 from treadle.model_runtime.server.chat import prepare_chat
 from treadle.model_runtime.server.completions import prepare_completion
 from treadle.model_runtime.server.constraints import Constraints
+from treadle.model_runtime.server.embeddings import Embedder, EmbeddingRequest
 from treadle.model_runtime.server.errors import install_error_handlers
 from treadle.model_runtime.server.generation import Caller, Served
 from treadle.model_runtime.server.metrics import Metrics
@@ -31,11 +32,12 @@ CLIENT_LEFT = 499  # nginx's number; nobody receives it
 class ServerOptions:
     """How a server meets its clients; without keys it answers everyone who can reach it.
 
-    `aliases` are further names under which the model is served.
+    `aliases` are further names under which the model is served; `embedder` answers for vectors.
     """
 
     keys: Sequence[str] = ()
     aliases: Sequence[str] = ()
+    embedder: Embedder | None = None
     max_body_bytes: int = 32 * 1024 * 1024
 
 
@@ -58,6 +60,7 @@ def create_app(served: Served, options: ServerOptions | None = None) -> FastAPI:
     keyed = APIRouter(dependencies=[Depends(api.caller)])
     keyed.add_api_route("/v1/models", api.models)
     keyed.add_api_route("/v1/models/{name}", api.model)
+    keyed.add_api_route("/v1/embeddings", api.embeddings, methods=["POST"])
     # DeepSeek serves what is in beta under a path of its own.
     for prefix in ("/v1", "/beta"):
         keyed.add_api_route(f"{prefix}/chat/completions", api.chat, methods=["POST"])
@@ -97,12 +100,14 @@ class Api:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def models(self) -> JSONResponse:
-        """All names of the one model."""
-        return JSONResponse({"object": "list", "data": [self._model(name) for name in self.names]})
+        """All names of the one model, and the encoder."""
+        listed = [*self.names, *self._embedders]
+        return JSONResponse({"object": "list", "data": [self._model(name) for name in listed]})
 
     async def model(self, name: str) -> JSONResponse:
         """One name."""
-        self._check(name)
+        if name not in self._embedders:
+            self._check(name)
         return JSONResponse(self._model(name))
 
     async def chat(self, body: ChatRequest, request: Request) -> Response:
@@ -123,17 +128,30 @@ class Api:
             return _event_stream(events(self.metrics.timed(prepared.stream())))
         return await _unless_gone(request, prepared.respond())
 
+    async def embeddings(self, body: EmbeddingRequest) -> JSONResponse:
+        """Texts to vectors."""
+        if (embedder := self._embedders.get(body.model)) is None:
+            raise NotServed(body.model, tuple(self._embedders))
+        return JSONResponse(await embedder.answer(body))
+
+    @property
+    def _embedders(self) -> dict[str, Embedder]:
+        found = self.options.embedder
+        return {} if found is None else {found.name: found}
+
     def _check(self, name: str) -> None:
         if name not in self.names:
             raise NotServed(name, self.names)
 
     def _model(self, name: str) -> JsonValue:
+        embedder = self._embedders.get(name)
+        longest = self.served.service.longest if embedder is None else embedder.longest
         return {
             "id": name,
             "object": "model",
             "created": self.started,
             "owned_by": "treadle",
-            "max_model_len": self.served.service.longest,
+            "max_model_len": longest,
         }
 
 
