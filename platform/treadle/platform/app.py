@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
 from treadle.platform.agents import routes as agents
+from treadle.platform.approvals import routes as approvals
+from treadle.platform.approvals.tokens import WaitTokens
 from treadle.platform.artifacts import routes as artifacts
 from treadle.platform.audit import routes as audit
 from treadle.platform.audit.chain import Chain
@@ -32,6 +34,7 @@ from treadle.platform.openapi import install_openapi
 from treadle.platform.problems import install_problems
 from treadle.platform.runs import routes as runs
 from treadle.platform.runs.launch import Launcher
+from treadle.platform.runs import steering_routes as steering
 from treadle.platform.runs.service import RunService
 from treadle.platform.schedules import routes as schedules
 from treadle.platform.services import Services
@@ -51,6 +54,8 @@ ROUTERS = (
     templates.router,
     agents.router,
     runs.router,
+    steering.router,
+    approvals.router,
     connections.router,
     files.router,
     artifacts.router,
@@ -99,12 +104,13 @@ def wire(settings: Settings) -> Services:
         raise ValueError("TREADLE_DATABASE_URL is not set; `treadle up` brings a database along")
     database = Database(settings.database_url)
     secret = installation_secret(settings)
-    library = TemplateLibrary()
+    library, tokens = TemplateLibrary(), WaitTokens(secret)
     return Services(
         settings=settings,
         database=database,
         keys=KeyRing(database, secret),
         vault=Vault(secret),
+        tokens=tokens,
         witness=Witness(database, Chain(secret)),
         answers=AnswerSeal(secret),
         availability=Availability(),
@@ -114,6 +120,7 @@ def wire(settings: Settings) -> Services:
             library,
             database_url=settings.database_url,
             redis_url=settings.redis_url,
+            tokens=tokens,
         ),
         launcher=Launcher(library),
     )

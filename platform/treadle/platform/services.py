@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from treadle.platform.approvals.tokens import WaitTokens
 from treadle.platform.audit.witness import Witness
 from treadle.platform.auth.callers import KeyRing
 from treadle.platform.connections.vault import Vault
@@ -25,6 +26,7 @@ class Services:
     database: Database
     keys: KeyRing
     vault: Vault
+    tokens: WaitTokens
     witness: Witness
     answers: AnswerSeal
     availability: Availability

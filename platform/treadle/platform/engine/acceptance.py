@@ -32,6 +32,7 @@ class NewRun:
         sha256: Of the template's text, which is stored already.
         connections: Logical names to connection ids.
         wake_at: Not before this.
+        children: Which templates its `template:` nodes mean (`engine.families`).
         answer: With an idempotency key: what to store beside the run.
     """
 
@@ -52,6 +53,7 @@ class NewRun:
     inputs: JsonObject
     created_by: UUID | None
     answer: KeyedAnswer | None = None
+    children: JsonObject | None = None
 
 
 class Acceptance:
@@ -177,6 +179,7 @@ def _arrays(runs: Sequence[NewRun]) -> tuple[list[object], ...]:
         [run.wake_at for run in runs],
         [dump(run.inputs) for run in runs],
         [run.created_by for run in runs],
+        [None if run.children is None else dump(run.children) for run in runs],
     )
 
 

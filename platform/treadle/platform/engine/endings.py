@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from treadle.agents.interpreter import Closed
-from treadle.agents.ports import Failed, Outcome, Parked, StepError, Succeeded, Wait
+from treadle.agents.ports import Failed, Outcome, Parked, StepError, Succeeded, Wait, WaitKind
 from treadle.agents.values import JsonValue
 from treadle.integrations.errors import ErrorClass
 from treadle.platform.engine.entries import Entry, dump, error_json, run_entry
@@ -54,7 +54,7 @@ def _failed(error: StepError) -> tuple[Release, tuple[Entry, ...]]:
 def _wait_json(wait: Wait) -> JsonValue:
     return {
         "kind": wait.kind,
-        "id": wait.id,
+        "id": wait.path if wait.kind is WaitKind.UNKNOWN else wait.id,
         "node": wait.node,
         "until": None if wait.until is None else wait.until.isoformat(),
     }

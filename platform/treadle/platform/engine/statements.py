@@ -93,7 +93,7 @@ WITH due AS (
 ), l AS (
     INSERT INTO log (run_id, seq, workspace_id, entry)
     SELECT id, seq, workspace_id,
-        json_build_object('t', CASE seq WHEN 2 THEN 'run.started' ELSE 'run.resumed' END)
+        json_build_object('t', CASE started_at WHEN now() THEN 'run.started' ELSE 'run.resumed' END)
     FROM claimed
 ), taken AS (
     SELECT * FROM claimed
@@ -125,12 +125,12 @@ ACCEPT = """
 WITH r AS (
     INSERT INTO runs (
         id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
-        settings, connections, is_pure, wake_at, inputs, created_by, status, seq
+        settings, connections, is_pure, wake_at, inputs, created_by, children, status, seq
     )
     SELECT u.*, 'queued', 1 FROM unnest(
         %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[],
         %s::bytea[], %s::text[], %s::text[], %s::json[], %s::json[], %s::bool[],
-        %s::timestamptz[], %s::json[], %s::uuid[]
+        %s::timestamptz[], %s::json[], %s::uuid[], %s::json[]
     ) AS u
     ON CONFLICT (id) DO NOTHING
     RETURNING id, workspace_id
@@ -147,11 +147,11 @@ WITH u AS (
     SELECT * FROM unnest(
         %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[],
         %s::bytea[], %s::text[], %s::text[], %s::json[], %s::json[], %s::bool[],
-        %s::timestamptz[], %s::json[], %s::uuid[],
+        %s::timestamptz[], %s::json[], %s::uuid[], %s::json[],
         %s::text[], %s::bytea[], %s::int[], %s::bytea[], %s::bool[]
     ) AS u (
         id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
-        settings, connections, is_pure, wake_at, inputs, created_by,
+        settings, connections, is_pure, wake_at, inputs, created_by, children,
         key, fingerprint, answer_status, sealed, is_final
     )
 ), k AS (
@@ -166,10 +166,10 @@ WITH u AS (
 ), r AS (
     INSERT INTO runs (
         id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
-        settings, connections, is_pure, wake_at, inputs, created_by, status, seq
+        settings, connections, is_pure, wake_at, inputs, created_by, children, status, seq
     )
     SELECT id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
-        settings, connections, is_pure, wake_at, inputs, created_by, 'queued', 1
+        settings, connections, is_pure, wake_at, inputs, created_by, children, 'queued', 1
     FROM u WHERE key IS NULL OR id IN (SELECT run_id FROM k)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, workspace_id

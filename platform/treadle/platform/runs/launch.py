@@ -5,7 +5,7 @@ run and its reason are one transaction, so that neither is ever without the othe
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from treadle.platform.engine.entries import dump
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.programs import Program, Programs
 from treadle.platform.runs.errors import NotRunnable
+from treadle.platform.runs.family import find_family, has_children
 from treadle.platform.runs.inputs import fill_in, named_files, require_files
 from treadle.platform.templates.library import TemplateLibrary
 from treadle.platform.templates.repository import get_text
@@ -30,13 +31,14 @@ _INSERT = """
 WITH r AS (
     INSERT INTO runs (
         id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
-        settings, connections, is_pure, wake_at, inputs, created_by, priority, status, seq
+        settings, connections, is_pure, wake_at, inputs, created_by, children, priority, status, seq
     )
     SELECT u.*, %(priority)s, 'queued', 1 FROM unnest(
         %(id)s::uuid[], %(workspace)s::uuid[], %(root)s::uuid[], %(agent_id)s::uuid[],
         %(agent)s::text[], %(template)s::text[], %(version)s::text[], %(sha256)s::bytea[],
         %(trigger)s::text[], %(owner)s::text[], %(settings)s::json[], %(connections)s::json[],
-        %(is_pure)s::bool[], %(wake_at)s::timestamptz[], %(inputs)s::json[], %(created_by)s::uuid[]
+        %(is_pure)s::bool[], %(wake_at)s::timestamptz[], %(inputs)s::json[], %(created_by)s::uuid[],
+        %(children)s::json[]
     ) AS u
     RETURNING id, workspace_id
 )
@@ -101,7 +103,11 @@ class Launcher:
         """A run, ready to be inserted; raises as `inputs` does."""
         inputs = await self.inputs(tx, agent, given)
         program = await self.program(tx, agent.sha256)
-        return new_run(workspace, agent, program, inputs, reason)
+        new = new_run(workspace, agent, program, inputs, reason)
+        if not has_children(program.template):
+            return new
+        family = await find_family(tx, self._library, program.template, program.sha256)
+        return replace(new, children=family.write())
 
 
 def new_run(
@@ -157,4 +163,5 @@ def _columns(runs: Sequence[NewRun]) -> dict[str, object]:
         "wake_at": [run.wake_at for run in runs],
         "inputs": [dump(run.inputs) for run in runs],
         "created_by": [run.created_by for run in runs],
+        "children": [None if run.children is None else dump(run.children) for run in runs],
     }

@@ -8,23 +8,26 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from treadle.agents.interpreter import NodeTypeNotRunnable
+from treadle.agents.ports import WaitKind
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.platform.agents.binding import connection_issues, settings_issues
 from treadle.platform.agents.errors import AgentInvalid
 from treadle.platform.agents.repository import AgentRecord, find_agent
+from treadle.platform.approvals.tokens import WaitTokens
 from treadle.platform.auth.callers import Caller
 from treadle.platform.db.database import Database, TenantConnection
 from treadle.platform.db.ids import WorkspaceId, new_id
 from treadle.platform.engine.acceptance import Acceptance, NewRun
 from treadle.platform.engine.broadcast import Listener, Speaker
 from treadle.platform.engine.connections import EngineConnection
-from treadle.platform.engine.hints import CANCELS, COMMITS
+from treadle.platform.engine.hints import CANCELS, COMMITS, SIGNALS
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.leases import RunStatus
 from treadle.platform.engine.programs import Program, Programs
 from treadle.platform.idempotency.attempt import Attempt
 from treadle.platform.jobs import Bell
 from treadle.platform.runs.errors import NotRunnable
+from treadle.platform.runs.family import find_family, has_children
 from treadle.platform.runs.feeds import Feeds, Watch
 from treadle.platform.runs.inputs import fill_in, named_files, require_files
 from treadle.platform.runs.repository import cancel_run, get_run, read_whole_log
@@ -61,6 +64,7 @@ class RunService:
     """Runs, as the API of one process offers them.
 
     Args:
+        tokens: Stand for waits outside: the `id` of a callback is one.
         redis_url: Without one nobody is hurried: workers sweep, followers poll.
     """
 
@@ -71,10 +75,12 @@ class RunService:
         *,
         database_url: str,
         redis_url: str | None,
+        tokens: WaitTokens,
     ) -> None:
         self._database = database
         self._library = library
         self._programs = Programs()
+        self._tokens = tokens
         self._kept: set[tuple[WorkspaceId, bytes]] = set()
         self._bell = None if redis_url is None else Bell(redis_url)
         self._speaker = None if redis_url is None else Speaker(redis_url)
@@ -136,6 +142,9 @@ class RunService:
         """A run with its steps."""
         progress = Progress()
         progress.add(await read_whole_log(tx, run.id))
+        for wait in progress.waits.values():
+            if wait["kind"] == WaitKind.CALLBACK:
+                wait["id"] = self._tokens.callback(UUID(str(wait["id"])))
         return show_run(run, progress, (await self._program(tx, run.sha256)).template)
 
     async def steps(self, tx: TenantConnection, run: UUID) -> list[JsonObject]:
@@ -150,8 +159,11 @@ class RunService:
         """End a run at once, whatever its worker does; raises `NotFound` or `RunFinished`."""
         async with self._database.tenant(caller.workspace) as tx:
             await cancel_run(tx, run)
+            ended = [RunId(run), *await cancel_children(tx, run)]
+            told = await signal_parent(tx, run)
         if self._speaker is not None:
-            self._speaker.say(CANCELS, json.dumps([str(run)]))
+            self._speaker.say(CANCELS, json.dumps([str(one) for one in ended]))
+        self.signal(told)
         async with self._database.tenant(caller.workspace) as tx:
             row = await get_run(tx, run)
             self._hint_end(row)
@@ -170,6 +182,8 @@ class RunService:
             async with self._database.tenant(caller.workspace) as tx:
                 await require_files(tx, files)
         new = _new_run(caller, bound, inputs, order)
+        if has_children(template):
+            new = replace(new, children=await self._children(caller, bound.program))
         if order.attempt is not None:
             queued = show_run(_row(new, datetime.now(UTC)), Progress(), template)
             answer = order.attempt.accepted(
@@ -182,6 +196,11 @@ class RunService:
         with self.feeds.watch(new.id) as watch:
             row = _row(new, await self._acceptance.accept(new))
             return await self._wait(caller, row, watch, bound.program, wait_s=order.wait_s)
+
+    async def _children(self, caller: Caller, program: Program) -> JsonObject | None:
+        async with self._database.tenant(caller.workspace) as tx:
+            family = await find_family(tx, self._library, program.template, program.sha256)
+        return family.write()
 
     async def _wait(
         self, caller: Caller, row: RunRow, watch: Watch, program: Program, *, wait_s: float
@@ -234,6 +253,12 @@ class RunService:
         """Ask the workers to look at runs that were accepted by other means than this service."""
         if self._bell is not None:
             self._bell.ring(runs)
+
+    def signal(self, runs: Sequence[RunId]) -> None:
+        """Tell whoever has these runs that something came for them, and wake those that park."""
+        if self._speaker is not None and runs:
+            self._speaker.say(SIGNALS, json.dumps([str(run) for run in runs]))
+        self.ring(runs)
 
     def _heard(self, run: RunId) -> None:
         if self._bell is not None:

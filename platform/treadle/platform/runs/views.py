@@ -10,12 +10,14 @@ from treadle.agents.language import Template
 from treadle.agents.nodes.loop import LoopNode
 from treadle.agents.nodes.map import MapNode
 from treadle.agents.nodes.switch import SwitchNode
+from treadle.agents.ports import WaitKind
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.leases import ENDED, RunStatus
 
 _ENDINGS = frozenset(f"run.{status.value}" for status in ENDED)
 _COUNTED = ("input_tokens", "output_tokens", "cached_tokens", "model_calls")
+_HALTS = frozenset({WaitKind.PAUSED, WaitKind.BUDGET, WaitKind.RECONNECT, WaitKind.CAPACITY})
 _UNFINISHED = frozenset({"pending", "running", "waiting"})
 
 
@@ -67,7 +69,10 @@ class Progress:
     """A log, folded: the last state of every step, in the order in which they began."""
 
     steps: dict[str, JsonObject] = field(default_factory=dict[str, JsonObject])
-    waits: JsonValue = field(default_factory=list["JsonValue"])
+    waits: dict[tuple[str, str], JsonObject] = field(
+        default_factory=dict[tuple[str, str], JsonObject]
+    )
+    halts: list[JsonValue] = field(default_factory=list["JsonValue"])
     status: str = RunStatus.QUEUED.value
     error: JsonValue = None
     started_at: datetime | None = None
@@ -79,17 +84,41 @@ class Progress:
             kind, _, status = row.type.partition(".")
             if kind == "step":
                 self._add_step(row.entry, status)
+            elif kind == "call":
+                self._add_call(row.entry, status)
             elif kind == "run":
                 self._add_run(row, status)
 
     def _add_run(self, row: LogRow, status: str) -> None:
         self.status = RunStatus.RUNNING if status in {"started", "resumed"} else RunStatus(status)
-        self.waits = row.entry.get("waits", [])
+        said = row.entry.get("waits")
+        self.halts = [one for one in said if _is_halt(one)] if isinstance(said, list) else []
         self.error = row.entry.get("error")
         if status == "started":
             self.started_at = row.at
         if row.is_end:
             self.finished_at = row.at
+
+    def _add_call(self, entry: JsonObject, status: str) -> None:
+        """A wait is open from its entry to the one that has the answer."""
+        place = (str(entry["path"]), str(entry["call"]))
+        extra = entry.get("extra")
+        wait = extra.get("wait") if isinstance(extra, dict) else None
+        if status == "waiting" and isinstance(wait, dict):
+            is_unknown = wait["kind"] == WaitKind.UNKNOWN
+            self.waits[place] = {
+                "kind": wait["kind"],
+                "id": entry["path"] if is_unknown else wait["id"],
+                "node": entry["node"],
+                "until": wait["until"],
+            }
+        else:
+            self.waits.pop(place, None)
+
+    @property
+    def waiting_for(self) -> list[JsonValue]:
+        """What steps wait for, and what the whole run does."""
+        return [*self.waits.values(), *self.halts]
 
     def _add_step(self, entry: JsonObject, status: str) -> None:
         path = str(entry["path"])
@@ -120,6 +149,11 @@ class Progress:
         is_left = self.status == RunStatus.CANCELLED and was in _UNFINISHED
         is_stopped = self.status in ENDED and was in {"running", "waiting"}
         return step | {"status": "cancelled"} if is_left or is_stopped else step
+
+
+def _is_halt(wait: JsonValue) -> bool:
+    """Whether it is the run that waits; what its steps wait for is in their own entries."""
+    return isinstance(wait, dict) and wait["kind"] in _HALTS
 
 
 def _step(path: str, node: str, *, status: str = "pending") -> JsonObject:
@@ -154,11 +188,16 @@ def show_run(run: RunRow, progress: Progress, template: Template) -> JsonObject:
         "error": run.error,
         "usage": _usage(steps),
         "steps": _top_level(steps, template),
-        "waiting_for": progress.waits if run.status not in ENDED else [],
+        "waiting_for": progress.waiting_for if run.status not in ENDED else [],
         "created_at": show_time(run.created_at),
         "started_at": show_time(run.started_at),
         "finished_at": show_time(run.finished_at),
     }
+
+
+def is_dropped(run: RunRow, progress: Progress) -> bool:
+    """Whether retention took the log of a run that has ended."""
+    return run.status in ENDED and progress.finished_at is None
 
 
 def show_time(at: datetime | None) -> str | None:
@@ -170,6 +209,8 @@ def _top_level(steps: Sequence[JsonObject], template: Template) -> list[JsonValu
     found = {str(step["path"]): step for step in steps}
     shown: list[JsonValue] = []
     for name, node in template.nodes.items():
+        if name not in found:
+            continue  # the log was dropped
         step = dict(found[name])
         if isinstance(node, MapNode | LoopNode | SwitchNode):
             step["counts"] = _counts(steps, name)
@@ -195,14 +236,7 @@ def _usage(steps: Sequence[JsonObject]) -> JsonObject:
             for name in total:
                 count = usage.get(name)
                 total[name] += count if isinstance(count, int) else 0
-def is_dropped(run: RunRow, progress: Progress) -> bool:
-    """Whether retention took the log of a run that has ended."""
-    return run.status in ENDED and progress.finished_at is None
-
-
             price = usage.get("cost_usd")
             if isinstance(price, int | float):
                 cost = (cost or 0.0) + price
     return {**total, "cost_usd": cost}
-        if name not in found:
-            continue  # the log was dropped

@@ -1,0 +1,83 @@
+"""`/v1/runs/{run}/pause`, `/resume` and `/steps/{step}/settle`."""
+
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi.responses import JSONResponse, Response
+from pydantic import Field, JsonValue, model_validator
+
+from treadle.agents.steps.settling import SettleAs
+from treadle.platform.auth.callers import Caller
+from treadle.platform.auth.scopes import Scope
+from treadle.platform.db.ids import parse_id
+from treadle.platform.engine.ids import RunId
+from treadle.platform.routing import Body, Wired, api_router, needs
+from treadle.platform.runs.repository import get_run
+from treadle.platform.runs.schemas import RunView
+from treadle.platform.runs.steering import pause_run, resume_run, settle_step
+from treadle.platform.services import Services
+
+router = api_router(tags=["runs"])
+
+Writer = Annotated[Caller, needs(Scope.RUNS_WRITE)]
+
+
+class Settlement(Body):
+    """What a person says of a step whose effect may have happened; `output` goes with `done`."""
+
+    as_: SettleAs = Field(alias="as")
+    output: JsonValue = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Settlement":
+        if self.as_ is not SettleAs.DONE and "output" in self.model_fields_set:
+            raise ValueError("`output` goes with `as: done` only")
+        return self
+
+
+@router.post("/v1/runs/{run}/pause", status_code=HTTPStatus.ACCEPTED, response_model=RunView)
+async def pause(run: str, services: Wired, caller: Writer) -> Response:
+    """Let running steps finish, then wait until somebody resumes the run."""
+    run_id = parse_id("run", run)
+    async with services.database.tenant(caller.workspace) as tx:
+        await pause_run(tx, run_id)
+    return await _show(services, caller, run_id)
+
+
+@router.post("/v1/runs/{run}/resume", status_code=HTTPStatus.ACCEPTED, response_model=RunView)
+async def resume(run: str, services: Wired, caller: Writer) -> Response:
+    """Let a paused run go on."""
+    run_id = parse_id("run", run)
+    async with services.database.tenant(caller.workspace) as tx:
+        await resume_run(tx, run_id)
+    return await _show(services, caller, run_id)
+
+
+@router.post(
+    "/v1/runs/{run}/steps/{step}/settle",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=RunView,
+)
+async def settle(
+    run: str, step: str, body: Settlement, services: Wired, caller: Writer
+) -> Response:
+    """Say whether the effect of an `unknown` step happened."""
+    run_id = parse_id("run", run)
+    async with services.database.tenant(caller.workspace) as tx:
+        await settle_step(
+            tx,
+            run_id,
+            step,
+            verdict=body.as_,
+            output=body.output,
+            by=caller.owner or f"key:{caller.key_id}",
+        )
+    return await _show(services, caller, run_id)
+
+
+async def _show(services: Services, caller: Caller, run: UUID) -> Response:
+    services.runs.signal([RunId(run)])
+    async with services.database.tenant(caller.workspace) as tx:
+        shown = await services.runs.show(tx, await get_run(tx, run))
+    return JSONResponse(shown, status_code=HTTPStatus.ACCEPTED)
