@@ -19,7 +19,7 @@ from treadle.platform.settings import Settings
 
 pytestmark = pytest.mark.slow
 
-PUBLIC = {"/healthz", "/readyz", "/metrics", "/v1/callbacks/{token}", "/a/{token}"}
+PUBLIC = {"/healthz", "/readyz", "/metrics", "/v1/hooks/{token}", "/v1/callbacks/{token}", "/a/{token}"}
 MIB = 1024 * 1024
 SMALL = """
     {"treadle": 1, "name": "keyword-research", "version": "1.0.0",

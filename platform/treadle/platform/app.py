@@ -27,6 +27,7 @@ from treadle.platform.endpoints import routes as endpoints
 from treadle.platform.endpoints.availability import Availability
 from treadle.platform.files import routes as files
 from treadle.platform.health import routes as health
+from treadle.platform.hooks import routes as hooks
 from treadle.platform.idempotency.answers import AnswerSeal
 from treadle.platform.installation import installation_secret
 from treadle.platform.members import routes as members
@@ -60,6 +61,7 @@ ROUTERS = (
     files.router,
     artifacts.router,
     schedules.router,
+    hooks.router,
 )
 
 _DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"

@@ -8,6 +8,7 @@ from treadle.platform.cache.models import step_cache
 from treadle.platform.connections.models import connection_secrets, connections
 from treadle.platform.engine.models import log, run_values, runs, waits, workers
 from treadle.platform.files.models import blobs, files
+from treadle.platform.hooks.models import hook_events, hooks
 from treadle.platform.idempotency.models import idempotency_keys
 from treadle.platform.members.models import members
 from treadle.platform.schedules.models import schedule_fires, schedules
@@ -24,6 +25,8 @@ __all__ = [
     "connection_secrets",
     "connections",
     "files",
+    "hook_events",
+    "hooks",
     "idempotency_keys",
     "log",
     "members",

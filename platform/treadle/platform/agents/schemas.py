@@ -51,10 +51,15 @@ class AgentChange(Body):
 
 
 class TriggerView(BaseModel):
-    """A trigger the agent took."""
+    """A trigger the agent took.
+
+    A webhook has the `url` to send to, and its `secret` in the answer that made it.
+    """
 
     id: str
     use: str
+    url: str | None = None
+    secret: str | None = None
 
 
 class AgentView(BaseModel):

@@ -88,7 +88,11 @@ async def change_agent(
         sha256=checked.sha256,
         settings=record.settings if change.settings is None else change.settings.model_dump(),
         connections=record.connections if change.connections is None else change.connections,
-        triggers=(record.triggers if change.triggers is None else _taken(checked, change.triggers)),
+        triggers=_taken(
+            checked,
+            record.triggers if change.triggers is None else change.triggers,
+            kept=record.triggers,
+        ),
         updated_at=datetime.now(UTC),
     )
     await require_fit(tx, checked, changed)
@@ -121,11 +125,19 @@ async def _stored(tx: TenantConnection, library: TemplateLibrary, record: AgentR
     return library.check(await get_text(tx, record.sha256))
 
 
-def _taken(checked: Checked, triggers: bool | Sequence[JsonObject]) -> list[JsonObject]:
-    """The triggers an agent takes, each with an id that it keeps."""
+def _taken(
+    checked: Checked, triggers: bool | Sequence[JsonObject], *, kept: Sequence[JsonObject] = ()
+) -> list[JsonObject]:
+    """The triggers an agent takes, each with an id; one that is written as before keeps its own."""
     if isinstance(triggers, bool):
         triggers = proposed_triggers(checked) if triggers else []
-    return [{**trigger, "id": str(new_id())} for trigger in triggers]
+    known, taken = list(kept), list[JsonObject]()
+    for trigger in map(_as_written, triggers):
+        same = next((one for one in known if _as_written(one) == trigger), None)
+        if same is not None:
+            known.remove(same)
+        taken.append(same or {**trigger, "id": str(new_id())})
+    return taken
 
 
 def _as_written(trigger: Mapping[str, JsonValue]) -> JsonObject:
