@@ -33,6 +33,7 @@ from treadle.platform.installation import installation_secret
 from treadle.platform.members import routes as members
 from treadle.platform.openapi import install_openapi
 from treadle.platform.problems import install_problems
+from treadle.platform.runs import retry_routes as retry
 from treadle.platform.runs import routes as runs
 from treadle.platform.runs.launch import Launcher
 from treadle.platform.runs import steering_routes as steering
@@ -55,6 +56,7 @@ ROUTERS = (
     templates.router,
     agents.router,
     runs.router,
+    retry.router,
     steering.router,
     approvals.router,
     connections.router,
