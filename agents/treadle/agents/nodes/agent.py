@@ -17,6 +17,7 @@ from treadle.agents.ports import StepRecord, Usage
 from treadle.agents.steps.agent_calls import Calls
 from treadle.agents.steps.answers import AnswerInvalid, AnswerSchema
 from treadle.agents.steps.graph import EffectWork
+from treadle.agents.steps.hosts import fixed_hosts
 from treadle.agents.steps.identities import identity_of_offers, identity_of_request
 from treadle.agents.steps.models import Said, call_model
 from treadle.agents.steps.offers import Offer, named_apart, offered
@@ -72,7 +73,13 @@ class AgentBudget(Part):
 
 
 class AgentConfig(ModelConfig):
-    """llm's keys, and tools with their caps. A step is one answer of the model with its calls."""
+    """llm's keys, and tools with their caps. A step is one answer of the model with its calls.
+
+    Attributes:
+        tools: What it may call: names, or entries with fixed arguments.
+        max_steps: Answers with calls at most; then it fails with class `budget`.
+        budget: Tokens and cost of all its model calls.
+    """
 
     tools: Listed[Annotated[AgentTool, ByNameToo()]] = ()
     max_steps: int = Field(default=10, ge=1, le=100)
@@ -214,18 +221,21 @@ class _Talk:
 
 def agent_work(config: AgentConfig, question: Question, tools: Mapping[str, AnyTool]) -> AgentWork:
     """The work of an agent whose tools are known."""
-    offers = [
-        offered(
-            tools[entry.use],
-            fixed=entry.fixed,
-            may_choose=entry.model_may_choose,
-            connection=entry.connection,
-            needs_approval=entry.approve,
-            field=f"with.tools[{index}]",
-        )
-        for index, entry in enumerate(config.tools)
-    ]
+    offers = [_offer(entry, index, tools[entry.use]) for index, entry in enumerate(config.tools)]
     return AgentWork(config, question, named_apart(offers))
+
+
+def _offer(entry: AgentTool, index: int, tool: AnyTool) -> Offer:
+    offer = offered(
+        tool,
+        fixed=entry.fixed,
+        may_choose=entry.model_may_choose,
+        connection=entry.connection,
+        needs_approval=entry.approve,
+        field=f"with.tools[{index}]",
+    )
+    written = {name: value.raw for name, value in entry.fixed.items()}
+    return replace(offer, hosts=fixed_hosts(tool, written))
 
 
 def _as_step(entry: StepRecord) -> JsonValue:

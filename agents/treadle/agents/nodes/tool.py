@@ -10,6 +10,7 @@ from typing_extensions import override
 from treadle.agents.nodes.base import CallBase
 from treadle.agents.nodes.fields import AnyValue, Value
 from treadle.agents.steps.graph import EffectWork
+from treadle.agents.steps.hosts import fixed_hosts
 from treadle.agents.steps.identities import identity_of_tool
 from treadle.agents.steps.tools import call_tool
 from treadle.agents.steps.turn import Turn
@@ -45,7 +46,13 @@ class ToolWork(EffectWork):
     @override
     async def attempt(self, turn: Turn) -> JsonValue:
         """One call; an idempotency key belongs to the rendered arguments."""
-        return await call_tool(turn, self.tool, self._rendered(turn), connection=self.connection)
+        return await call_tool(
+            turn,
+            self.tool,
+            self._rendered(turn),
+            connection=self.connection,
+            hosts=fixed_hosts(self.tool, {name: one.raw for name, one in self.arguments.items()}),
+        )
 
     def _rendered(self, turn: Turn) -> JsonObject:
         return {

@@ -91,7 +91,12 @@ class Calls:
             if not is_approved:
                 raise _Refused("a person looked at this call and refused it")
         return await call_tool(
-            self.turn, offer.tool, arguments, connection=offer.connection, call=EffectCall(number)
+            self.turn,
+            offer.tool,
+            arguments,
+            connection=offer.connection,
+            call=EffectCall(number),
+            hosts=offer.hosts,
         )
 
     def _read(self, call: ToolCall) -> tuple[Offer, JsonObject]:

@@ -25,6 +25,7 @@ class Offer:
         fixed: Arguments the template gives.
         needs_approval: Whether a person is asked before each call.
         field: Where the entry stands in its node: `with.tools[0]`.
+        hosts: Those that the template names for its calls; `None`: any public one.
     """
 
     tool: AnyTool
@@ -33,6 +34,7 @@ class Offer:
     needs_approval: bool
     field: str
     spec: ToolSpec
+    hosts: frozenset[str] | None = None
 
     @property
     def chosen_by_model(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from treadle.agents.errors import OutcomeUnknown, StepFailed
 from treadle.agents.ports import StepStatus
 from treadle.agents.steps.arguments import validated
 from treadle.agents.steps.detached import DetachedFailure, call_detached, crash
+from treadle.agents.steps.hosts import LimitedContext
 from treadle.agents.steps.turn import Turn
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.integrations.base import Effect, Params, ToolContext
@@ -45,10 +46,12 @@ async def call_tool(
     *,
     connection: str | None,
     call: EffectCall | None = None,
+    hosts: frozenset[str] | None = None,
 ) -> JsonValue:
     """Make one call as an effect of this step; raises `StepFailed` or `OutcomeUnknown`.
 
-    `call` is left out where it is the step's only effect.
+    `call` is left out where it is the step's only effect. `hosts` are those that the template
+    names for it; without them any public host may be reached.
     """
     params: Params = validated(turn, tool.params, arguments, of=tool.name)
     intent = INTENT if call is None else call.intent
@@ -64,7 +67,8 @@ async def call_tool(
             idempotency_key=_key(turn, arguments, call),
             connection=connection,
         )
-        result = await _call(turn, tool, context, params)
+        limited = context if hosts is None else LimitedContext(context, hosts)
+        result = await _call(turn, tool, limited, params)
     except ToolError as error:
         raise _failure(turn, error, intent=intent if is_once else None) from error
     turn.uncertain.discard(intent)

@@ -6,7 +6,7 @@ whether the request can have had its effect; `EgressDenied` names the setting th
 """
 
 from treadle.integrations.egress.allowlist import AllowList, BadAllowList
-from treadle.integrations.egress.client import GuardedClient, build_client
+from treadle.integrations.egress.client import GuardedClient, build_client, only_hosts
 from treadle.integrations.egress.connections import HttpConnection
 from treadle.integrations.egress.credentials import BadCredential, HttpCredential
 from treadle.integrations.egress.policy import Policy
@@ -30,6 +30,7 @@ __all__ = [
     "build_client",
     "check_url",
     "final_url",
+    "only_hosts",
     "parse_url",
     "redactor_of",
 ]

@@ -57,6 +57,17 @@ def with_credential(client: GuardedClient, credential: HttpCredential) -> Guarde
     return GuardedClient(GuardedTransport(guard.pools, rules=guard.rules, credential=credential))
 
 
+def only_hosts(client: httpx.AsyncClient, hosts: frozenset[str]) -> httpx.AsyncClient:
+    """A client over the same guard that reaches only these hosts, their own redirects included.
+
+    A client that is not behind the guard is a double of a test, and is handed back.
+    """
+    if not isinstance(client, GuardedClient):
+        return client
+    guard = client.guard
+    return GuardedClient(GuardedTransport(guard.pools, rules=guard.rules, only=hosts))
+
+
 @cache
 def public_tls() -> ssl.SSLContext:
     """The usual certificate authorities; loading them takes some 20 ms, so once."""

@@ -38,13 +38,20 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     Args:
         pools: Where connections come from; shared by all transports of a process.
         credential: Added to requests for the hosts it names; others are refused.
+        only: Hosts that a template names; others, redirects too, are refused. `None`: any.
     """
 
     def __init__(
-        self, pools: Pools, *, rules: Rules, credential: HttpCredential | None = None
+        self,
+        pools: Pools,
+        *,
+        rules: Rules,
+        credential: HttpCredential | None = None,
+        only: frozenset[str] | None = None,
     ) -> None:
         self.pools = pools
         self.rules = rules
+        self._only = only
         self._credential = credential
         self._redactor = credential.redactor() if credential else Redactor()
 
@@ -65,8 +72,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     @override
     async def aclose(self) -> None:
-        """Close the pools; a transport with a credential only borrows them."""
-        if self._credential is None:
+        """Close the pools; a transport with a credential or hosts of its own only borrows them."""
+        if self._credential is None and self._only is None:
             await self.pools.aclose()
 
     def _policy_of(self, rules: Rules) -> Policy:
@@ -92,8 +99,17 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             f"{shown(start)} redirects more than {hops} times", code="too_many_redirects"
         )
 
+    def _check_named(self, url: httpx.URL) -> None:
+        if self._only is not None and not any(_is_of(url.host, host) for host in self._only):
+            named = ", ".join(sorted(self._only))
+            raise EgressDenied(
+                f"refused to connect to {url.host!r}: the template names {named} here",
+                code="host_undeclared",
+            )
+
     async def _send(self, request: httpx.Request, call: _Call) -> httpx.Response:
         check_form(request.url)
+        self._check_named(request.url)
         call.policy.check_host(*origin_of(request.url))
         sent = _Sent()
         try:
@@ -111,6 +127,11 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             await answer.aclose()
             raise
         return response
+
+
+def _is_of(host: str, named: str) -> bool:
+    """Whether a host is a named one, or `www.` apart from it: sites redirect between the two."""
+    return host.lower().removeprefix("www.") == named.lower().removeprefix("www.")
 
 
 class _Sent:

@@ -1,0 +1,1 @@
+"""What a run of an agent would need, before it runs."""
