@@ -14,7 +14,8 @@ from tests.agents.interpreter.doubles import (
     World,
 )
 
-from treadle.agents.interpreter import Gate, Graph, compile_graph, execute
+from treadle.agents.interpreter import Gate, Graph, compile_graph
+from treadle.agents.interpreter.execution import execute
 from treadle.agents.language.findings import Findings
 from treadle.agents.language.loading import load
 from treadle.agents.language.parser import parse

@@ -7,7 +7,8 @@ from tests.agents.interpreter.doubles import PlainContext, ScriptedModels, World
 from tests.agents.interpreter.stage import FACTS, Stage, compiled
 from tests.doubles.model_server import ModelServer, Refuses, says
 
-from treadle.agents.interpreter import Gate, execute
+from treadle.agents.interpreter import Gate
+from treadle.agents.interpreter.execution import execute
 from treadle.agents.ports import Failed, Outcome, Ports, Succeeded
 from treadle.integrations.base import Connection, ToolContext
 from treadle.integrations.errors import ErrorClass, ToolError

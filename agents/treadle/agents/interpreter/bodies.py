@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import Sequence
 
 from treadle.agents.errors import Blocked, StepWaits
+from treadle.agents.interpreter.chunks import run_items
 from treadle.agents.interpreter.lifecycle import restore, take, take_pure
 from treadle.agents.steps.dataflow import as_task
 from treadle.agents.steps.frame import Frame
 from treadle.agents.steps.graph import Body, ContainerWork, EffectWork, PureWork, Unit, WaitWork
+from treadle.agents.steps.items import Items
 
 Upstream = Sequence[asyncio.Future[None]]
 
@@ -66,6 +68,10 @@ class GraphBodies:
         """See `Bodies`."""
         for unit in body.units:
             _run_inline(frame, unit)
+
+    async def run_items(self, items: Items) -> None:
+        """See `Bodies`."""
+        await run_items(items)
 
 
 def _run_inline(frame: Frame, unit: Unit) -> None:

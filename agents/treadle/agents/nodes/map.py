@@ -14,9 +14,9 @@ from treadle.agents.expressions.semantics import type_name
 from treadle.agents.nodes.base import ID_PATTERN, ContainerBase
 from treadle.agents.nodes.fields import AnyValue, Fits, Value
 from treadle.agents.nodes.shares import Share
-from treadle.agents.steps.chunks import Items, run_items
 from treadle.agents.steps.gate import Closed
 from treadle.agents.steps.graph import Body, ContainerWork
+from treadle.agents.steps.items import Items
 from treadle.agents.steps.quiet import Place
 from treadle.agents.steps.spill import Spill
 from treadle.agents.steps.turn import Turn
@@ -84,7 +84,7 @@ class MapWork(ContainerWork):
         places = asyncio.Semaphore(self.node.concurrency)
         items = Items(len(over), places, turn.inner_gate, harvest.run_item, turn.frame.place)
         try:
-            await run_items(items)
+            await turn.run_items(items)
             return harvest.output()
         finally:
             harvest.outputs.close()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from treadle.agents.ports import Ports, RunFacts, Wait
 from treadle.agents.steps.gate import Closed, Gate
+from treadle.agents.steps.items import Items
 from treadle.agents.steps.quiet import Quiet
 from treadle.agents.values import JsonValue
 
@@ -25,6 +26,10 @@ class Bodies(Protocol):
 
     def run_pure(self, body: "Body", frame: "Frame") -> None:
         """Run a body of pure nodes at once."""
+        ...
+
+    async def run_items(self, items: Items) -> None:
+        """Run all items; those not begun when the gate closes are left out."""
         ...
 
 

@@ -10,6 +10,7 @@ from treadle.agents.ports import FINISHED, Journal, Ports, StepError, StepRecord
 from treadle.agents.steps.frame import Frame, error_as_json
 from treadle.agents.steps.gate import Gate
 from treadle.agents.steps.graph import Body, Evaluable, Node
+from treadle.agents.steps.items import Items
 from treadle.agents.steps.keys import idempotency_key
 from treadle.agents.steps.quiet import Place
 from treadle.agents.steps.run import Run
@@ -198,6 +199,10 @@ class Turn:
         """Run a body to its end; raises its failure as this step's, or `Blocked`."""
         await self.run.bodies.run(body, frame)
         _check_done(body, frame)
+
+    async def run_items(self, items: Items) -> None:
+        """Run all items of a map; those not begun when the gate closes are left out."""
+        await self.run.bodies.run_items(items)
 
     def run_pure_inside(self, body: Body, frame: Frame) -> None:
         """Run a body of pure nodes at once; raises like `run_inside`."""

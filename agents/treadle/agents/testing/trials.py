@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from treadle.agents.errors import ExpressionError
-from treadle.agents.interpreter import Gate, compile_graph, execute
+from treadle.agents.interpreter import Gate, compile_graph
+from treadle.agents.interpreter.execution import execute
 from treadle.agents.language import Template, validate_inputs
 from treadle.agents.language.model import TemplateTest
 from treadle.agents.ports import Failed, Outcome, Parked, Ports, RunFacts, Succeeded

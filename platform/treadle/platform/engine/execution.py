@@ -5,7 +5,8 @@ from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from treadle.agents.interpreter import Gate, execute
+from treadle.agents.interpreter import Gate
+from treadle.agents.interpreter.execution import execute
 from treadle.agents.ports import (
     Cache,
     Children,

@@ -6,29 +6,13 @@ the last item of the one before has begun: chunks are no barrier.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 from treadle.agents.steps.dataflow import as_entrypoint
-from treadle.agents.steps.gate import Gate
+from treadle.agents.steps.items import Items
 from treadle.agents.steps.quiet import Place
 
 CHUNK = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """What to run: `run_one` gets each index once, in order, at most `places` at a time.
-
-    Attributes:
-        outer: The place of the item around all of these.
-    """
-
-    count: int
-    places: asyncio.Semaphore
-    gate: Gate
-    run_one: Callable[[int, Place], Coroutine[None, None, None]]
-    outer: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
