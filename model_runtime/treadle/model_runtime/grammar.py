@@ -95,7 +95,16 @@ class GrammarCompiler:
             BadRequest: Too large, or not a schema that can be followed.
         """
         check_schema(schema)
-        return self._compile(LLMatcher.grammar_from_json_schema(json.dumps(schema)))
+        # Where white space is free, a small model writes nothing else until its tokens are spent.
+        grammar = LLMatcher.grammar_from_json_schema(
+            json.dumps(schema),
+            overrides={
+                "whitespace_flexible": False,
+                "item_separator": ", ",
+                "key_separator": ": ",
+            },
+        )
+        return self._compile(grammar)
 
     def json_object(self) -> Grammar:
         """Any JSON object."""

@@ -35,6 +35,10 @@ class Settings(BaseSettings):
     )
     model_api_key: SecretStr | None = Field(default=None, description="Key for MODEL_URL.")
     model_name: str | None = Field(default=None, description="Model asked for at MODEL_URL.")
+    embedded_model: bool = Field(
+        default=True,
+        description="Whether `treadle up` starts the embedded model where no other is named.",
+    )
     search_url: str | None = Field(
         default=None, description="Base URL of a SearXNG; `/search` is appended."
     )
@@ -51,10 +55,6 @@ class Settings(BaseSettings):
         default="",
         description="Comma list of host:port or CIDR that tools may reach although private.",
     )
-    owner_email: str = Field(
-        default="owner@localhost",
-        description="Address of the first member of a workspace that is made without one.",
-    )
     keep_steps_days: int = Field(
         default=30,
         ge=0,
@@ -64,6 +64,10 @@ class Settings(BaseSettings):
         default=90,
         ge=0,
         description="Days that a finished run and its artifacts are kept; 0: for ever.",
+    )
+    owner_email: str = Field(
+        default="owner@localhost",
+        description="Address of the first member of a workspace that is made without one.",
     )
     secret_key: SecretStr | None = Field(
         default=None,

@@ -119,7 +119,11 @@ class Installation:
             self.signal(signal.SIGTERM)
 
     def environment(self) -> dict[str, str]:
-        own = {"TREADLE_HOME": str(self.root), "TREADLE_PORT": str(self.port)}
+        own = {
+            "TREADLE_HOME": str(self.root),
+            "TREADLE_PORT": str(self.port),
+            "TREADLE_EMBEDDED_MODEL": "false",
+        }
         return {**os.environ, **own, **self.env}
 
     def _read(self, process: subprocess.Popen[str]) -> None:

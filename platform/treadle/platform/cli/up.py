@@ -12,6 +12,8 @@ app = new_app()
 def up() -> None:
     """Run everything until Ctrl-C: PostgreSQL, Valkey, the API, a worker and a scheduler.
 
+    Where no model is named (TREADLE_MODEL_URL, models.yaml), a small embedded one answers, too.
+
     With TREADLE_DATABASE_URL and TREADLE_REDIS_URL those databases are used instead.
     """
     supervise(Settings(), Console())

@@ -75,6 +75,8 @@ def _environment(web: SampleWeb, settings: Settings) -> dict[str, str]:
         "TREADLE_PORT": str(settings.port),
         "TREADLE_EGRESS_ALLOW": ",".join(allowed),
         "TREADLE_SEARCH_URL": web.search_url,
+        # The demo shows facts that can be counted again; a model's ideas are none.
+        "TREADLE_EMBEDDED_MODEL": "false",
     }
 
 

@@ -13,6 +13,7 @@ from treadle.platform.db.database import driver_url
 from treadle.platform.db.migrate import newest_revisions, present_revisions
 from treadle.platform.doctor.finding import Finding, good, warning, wrong
 from treadle.platform.embedded.home import Home
+from treadle.platform.embedded.runtime import INSTALL, MODEL, REAL_MODEL, missing_parts
 from treadle.platform.health.probes import Probe, is_reachable
 from treadle.platform.settings import Settings
 from treadle.platform.supervisor.record import read_record
@@ -67,12 +68,7 @@ def check_broker(settings: Settings) -> Finding:
 def check_model(settings: Settings) -> Finding:
     """Ask the model endpoint for its models."""
     if settings.model_url is None:
-        return warning(
-            "model",
-            "none: nodes that ask a model take their on_error value, or fail",
-            "set TREADLE_MODEL_URL (and TREADLE_MODEL_API_KEY, TREADLE_MODEL_NAME) to an"
-            " OpenAI-compatible endpoint, such as https://host/v1",
-        )
+        return _unnamed_model(settings)
     url = f"{settings.model_url.rstrip('/')}/models"
     key = settings.model_api_key
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
@@ -85,6 +81,31 @@ def check_model(settings: Settings) -> Finding:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return wrong("model", f"{url} answers {status}", "look at that server's log")
     return good("model", f"{settings.model_url} answers")
+
+
+def _unnamed_model(settings: Settings) -> Finding:
+    """What answers where TREADLE_MODEL_URL is not set."""
+    home = Home.at(settings.home)
+    models_file = home.root / "models.yaml"
+    if models_file.exists():
+        return good("model", f"as {models_file} says")
+    missing = missing_parts()
+    if missing or not settings.embedded_model:
+        why = f"{', '.join(missing)} not installed" if missing else "TREADLE_EMBEDDED_MODEL is off"
+        return warning(
+            "model",
+            f"none ({why}): nodes that ask a model take their on_error value, or fail",
+            f"{REAL_MODEL}; or for the embedded demonstrator: {INSTALL}",
+        )
+    record = read_record(home)
+    url = None if record is None else record.model_url
+    if url is None:
+        return warning("model", f"{MODEL}, started by `treadle up`: it invents facts", REAL_MODEL)
+    if asyncio.run(is_reachable(Probe.of(url), timeout_s=_TIMEOUT_S)):
+        return warning("model", f"{MODEL} at {url}: it invents facts", REAL_MODEL)
+    return warning(
+        "model", f"{MODEL} does not answer at {url} yet", "wait, or read the lines of `runtime`"
+    )
 
 
 def _tables(connection: Connection) -> Finding:

@@ -36,6 +36,11 @@ class Home:
         return self.root / "valkey"
 
     @property
+    def runtime(self) -> Path:
+        """The embedded model's port and key."""
+        return self.root / "runtime"
+
+    @property
     def run(self) -> Path:
         """The lock and the addresses of what runs now; worthless once nothing runs."""
         return self.root / "run"

@@ -18,6 +18,7 @@ _COLOURS = {
     "api": "32",
     "worker": "36",
     "scheduler": "33",
+    "runtime": "31",
 }
 
 

@@ -15,6 +15,8 @@ class Record:
     api_url: str
     database_url: str
     redis_url: str
+    model_url: str | None = None
+    """Of the embedded model, if it was started."""
 
 
 def write_record(home: Home, record: Record) -> None:

@@ -19,6 +19,7 @@ from treadle.platform.supervisor.errors import PortTaken
 from treadle.platform.supervisor.fleet import Fleet
 from treadle.platform.supervisor.leftovers import MARK, end_leftovers
 from treadle.platform.supervisor.lock import held_home
+from treadle.platform.supervisor.model import ModelChoice, choose_model
 from treadle.platform.supervisor.programs import (
     API_MODULE,
     WORKERS_MODULE,
@@ -61,11 +62,15 @@ def up(settings: Settings, console: Console) -> None:
 async def _supervise(settings: Settings, home: Home, console: Console) -> None:
     started = time.monotonic()
     stop = _Stop(console)
+    model = choose_model(settings, home)
     fleet = Fleet(API_MODULE, WORKERS_MODULE, console=console)
     try:
-        await stop.unless_before(_bring(fleet, settings, home, console))
+        await stop.unless_before(_bring(fleet, settings, home, console, model))
         if not stop.is_asked:
             _greet(settings, home, console, seconds=time.monotonic() - started)
+            console.say(f"model: {model.notice}")
+            # Now, and not waited for: importing torch would keep everything else from its work.
+            fleet.begin(*model.programs, env=_marked(home))
         await stop.first.wait()
     finally:
         await _end(fleet, stop, console)
@@ -130,13 +135,15 @@ def _opened(postgres: Postgres) -> list[str]:
     ]
 
 
-async def _bring(fleet: Fleet, settings: Settings, home: Home, console: Console) -> None:
+async def _bring(
+    fleet: Fleet, settings: Settings, home: Home, console: Console, model: ModelChoice
+) -> None:
     # Importing takes a core for two seconds, preparing a new database the other one.
     warming = asyncio.ensure_future(fleet.warm())
     databases = await asyncio.to_thread(_prepare, settings, home)
     for note in databases.notes:
         console.say(note)
-    env = _environment(settings, home, databases)
+    env = {**_environment(settings, home, databases), **model.env}
     fleet.begin(*databases.programs, env=env)
     await fleet.wait_ready()
     write_record(
@@ -146,6 +153,7 @@ async def _bring(fleet: Fleet, settings: Settings, home: Home, console: Console)
             api_url=settings.url,
             database_url=databases.database_url,
             redis_url=databases.redis_url,
+            model_url=model.url,
         ),
     )
     await warming
@@ -180,14 +188,17 @@ def _worker_name(settings: Settings) -> str:
 def _environment(settings: Settings, home: Home, databases: Databases) -> dict[str, str]:
     """Return what children see beside our own environment."""
     return {
-        "PYTHONUNBUFFERED": "1",
+        **_marked(home),
         "TREADLE_HOME": str(home.root),
         "TREADLE_HOST": settings.host,
         "TREADLE_PORT": str(settings.port),
         "TREADLE_DATABASE_URL": databases.database_url,
         "TREADLE_REDIS_URL": databases.redis_url,
-        MARK: str(home.root),
     }
+
+
+def _marked(home: Home) -> dict[str, str]:
+    return {"PYTHONUNBUFFERED": "1", MARK: str(home.root)}
 
 
 def _greet(settings: Settings, home: Home, console: Console, *, seconds: float) -> None:
@@ -195,10 +206,3 @@ def _greet(settings: Settings, home: Home, console: Console, *, seconds: float) 
     console.say(f"ready at {url} after {seconds:.1f} s; Ctrl-C stops everything")
     console.say(f"admin key: {home.admin_key}")
     console.say(f"API: {url}/docs")
-    if settings.model_url is None:
-        console.say(
-            "model: none yet; TREADLE_MODEL_URL=https://…/v1 (and TREADLE_MODEL_API_KEY,"
-            " TREADLE_MODEL_NAME) names an OpenAI-compatible one"
-        )
-    else:
-        console.say(f"model: {settings.model_name or 'default'} at {settings.model_url}")
