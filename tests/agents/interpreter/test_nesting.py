@@ -6,6 +6,7 @@ import pytest
 from tests.agents.interpreter.doubles import Crashed, ScriptedModels, World, wants
 from tests.agents.interpreter.stage import Stage, compiled
 from tests.agents.interpreter.waiting import HeldClock, MemoryWaits
+from typing_extensions import override
 
 from treadle.agents.interpreter import Graph
 from treadle.agents.ports import Outcome, Parked, Succeeded
@@ -67,6 +68,7 @@ def graph(world: World) -> Graph:
 class Models(ScriptedModels):
     """Each agent makes one call and then answers, whatever the order."""
 
+    @override
     async def complete(self, request: Any, **options: Any) -> Any:  # Any: passed on as they are
         is_first = all(message.role != "tool" for message in request.messages)
         name = request.messages[0].content

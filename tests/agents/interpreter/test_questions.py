@@ -6,6 +6,7 @@ import pytest
 from tests.agents.interpreter.doubles import PlainContext, ScriptedModels, World
 from tests.agents.interpreter.stage import FACTS, Stage, compiled
 from tests.doubles.model_server import ModelServer, Refuses, says
+from typing_extensions import override
 
 from treadle.agents.interpreter import Gate
 from treadle.agents.interpreter.execution import execute
@@ -26,6 +27,7 @@ class FileContext(PlainContext):
     stored: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
     @property
+    @override
     def files(self) -> "FileContext":  # pyright: ignore[reportIncompatibleMethodOverride] # it is one
         return self
 

@@ -48,7 +48,15 @@ class OnError(Part):
 
 
 class NodeBase(Part):
-    """What every node has."""
+    """What every node has.
+
+    Attributes:
+        description: For people; nothing depends on it.
+        when: A condition, without the marker; where it does not hold the node is skipped.
+        otherwise: Output of a skipped node; null if it is absent.
+        needs: Nodes that must be done before, where no reference says so.
+        on_error: `{value: …}` in place of a failure: the step is `recovered`.
+    """
 
     kind: ClassVar[str]
     description: str | None = None
@@ -59,7 +67,13 @@ class NodeBase(Part):
 
 
 class CallBase(NodeBase):
-    """A node that reaches a model or a tool. `timeout` is per attempt."""
+    """A node that reaches a model or a tool. `timeout` is per attempt.
+
+    Attributes:
+        retry: How often a failed attempt is repeated.
+        timeout: Of one attempt; 2m, 10m for `llm` and `agent`.
+        cache: How long its result is taken again for the same work.
+    """
 
     retry: Retry | None = None
     timeout: Duration | None = None
@@ -67,6 +81,10 @@ class CallBase(NodeBase):
 
 
 class ContainerBase(NodeBase):
-    """A node of nodes. `timeout` is its wall time without waiting."""
+    """A node of nodes.
+
+    Attributes:
+        timeout: Its wall time without waiting.
+    """
 
     timeout: Duration | None = None

@@ -27,6 +27,9 @@ class LoopNode(ContainerBase):
     """Output: the last pass's `output`.
 
     Attributes:
+        state: Of the first pass, read as `state`.
+        until: Condition after a pass; where it holds the loop ends.
+        output: Of a pass, in whose scope it stands.
         max: Passes at most.
         next_state: The state (`next`) of the next pass, made when `until` does not hold.
         on_max: What happens when the cap is reached and `until` still does not hold.

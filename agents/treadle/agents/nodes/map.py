@@ -44,6 +44,10 @@ class MapNode(ContainerBase):
     """Output: the list of each item's `output`, in the order of `over`.
 
     Attributes:
+        over: The list.
+        concurrency: Items at once.
+        on_item_error: What becomes of a failed item: the map fails, it is left out, or it is null.
+        output: Of one item, in whose scope it stands.
         item_name: The name (`as`) under which inner nodes read the item.
         tolerate: Share of items (0 to 1) that may fail before the map does.
     """

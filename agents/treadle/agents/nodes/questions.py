@@ -39,7 +39,21 @@ class Message(Part):
 
 
 class ModelConfig(Part):
-    """What the model is asked. `prompt` or `messages`, not both."""
+    """What the model is asked. `prompt` or `messages`, not both.
+
+    Attributes:
+        model: An alias of models.yaml; its fallback answers where it is down.
+        system: What the model is told before everything else.
+        prompt: The question; what is no text becomes JSON.
+        messages: `{role, content}` each; content is a text, or parts as in the OpenAI protocol.
+        output_schema: JSON Schema of the answer, which then is the output as a value.
+        temperature: How freely it chooses words.
+        max_tokens: Length of the answer at most.
+        thinking: Whether it reasons before it answers; `auto` leaves it to the endpoint.
+        images: Addresses, data URLs or ids of uploaded files, sent with the last message.
+        stop: Texts at which the answer ends.
+        seed: The same for the same answer, where the endpoint takes it.
+    """
 
     model: TextValue | None = None
     system: TextValue | None = None
