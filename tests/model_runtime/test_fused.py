@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from gguf import GGMLQuantizationType
+from gguf.quants import quantize
 from pydantic import JsonValue
 from tests.model_runtime.shapes import (
     SHAPES,
@@ -19,13 +21,21 @@ from treadle.model_runtime.archives import MemoryArchive
 from treadle.model_runtime.batch import Span, lay_out
 from treadle.model_runtime.config import DeepseekConfig, parse_config
 from treadle.model_runtime.dense import DenseModel
-from treadle.model_runtime.kernels.abi import CMatrix, Library
+from treadle.model_runtime.kernels.abi import Library
 from treadle.model_runtime.kernels.build import built
+from treadle.model_runtime.kernels.describe import Memory, parts_of
 from treadle.model_runtime.kernels.fused import FusedModel, supports
-from treadle.model_runtime.kernels.packing import Stored, alternate, pack
+from treadle.model_runtime.kernels.packing import alternate, pack, stack, stored
 from treadle.model_runtime.loading import load_model
-from treadle.model_runtime.model import DeepseekModel
-from treadle.model_runtime.quant import narrow_rows
+from treadle.model_runtime.model import Decoder, DeepseekModel
+from treadle.model_runtime.quant import (
+    GgufBlocks,
+    Matrix,
+    Plain,
+    RowInt8,
+    gguf_blocks,
+    narrow_rows,
+)
 
 LENGTH = 110
 CHUNKS = [64, 1, 1, 7, 30, 1, 6]
@@ -56,7 +66,12 @@ def models(config: dict[str, JsonValue], variant: str) -> tuple[FusedModel, Deep
     tokens = tokens_of(parsed.vocab_size, LENGTH)
     with torch.inference_mode():
         expected = theirs(torch.tensor([tokens])).logits[0]
-    return FusedModel(plain, library(variant), threads=2), plain, expected
+    return fuse(plain, variant), plain, expected
+
+
+def fuse(model: Decoder, variant: str = "", *, threads: int = 2) -> FusedModel:
+    assert isinstance(model, DeepseekModel | DenseModel)
+    return FusedModel(parts_of(model), library(variant), threads=threads)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -78,7 +93,7 @@ def test_every_variant_computes_the_same_model(variant: str) -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_number_of_threads_changes_nothing(threads: int) -> None:
     two, plain, _ = models(config_of("plain"), "")
-    other = FusedModel(plain, library(""), threads=threads)
+    other = fuse(plain, threads=threads)
     tokens = tokens_of(two.config.vocab_size, LENGTH)
     assert torch.equal(
         logits_in_chunks(two, tokens, CHUNKS), logits_in_chunks(other, tokens, CHUNKS)
@@ -112,7 +127,7 @@ def test_mtp_drafts_like_the_plain_module() -> None:
     extra["model.layers.3.eh_proj.weight"] = 0.1 * torch.randn(64, 128)
     plain = load_model(MemoryArchive({**trunk.state_dict(), **extra}), parse_config(config))
     assert isinstance(plain, DeepseekModel)
-    fused = FusedModel(plain, library(""), threads=2)
+    fused = fuse(plain)
     assert fused.mtp_depth == 1
     tokens, hidden = tokens_of(97, 20), torch.randn(20, 64)
     batch = lay_out([Span(tokens, 1, list(range(20)), first=1)])
@@ -127,7 +142,7 @@ def test_bfloat16_weights_agree_with_the_same_weights_in_float32() -> None:
     wide = load_model(MemoryArchive(state), parsed, dtype=torch.float32)
     narrow = load_model(MemoryArchive(state), parsed, dtype=torch.bfloat16)
     assert isinstance(narrow, DeepseekModel)
-    fused = FusedModel(narrow, library(""), threads=2)
+    fused = fuse(narrow)
     tokens = tokens_of(97, LENGTH)
     ours = logits_in_chunks(fused, tokens, [LENGTH])
     # Inputs are rounded to 8 bits of mantissa before each product, as bfloat16 models are run.
@@ -159,7 +174,7 @@ def test_the_dense_family_agrees_with_transformers(family: str) -> None:
     config = theirs.config.to_dict()
     plain = load_model(MemoryArchive(theirs.state_dict()), parse_config(config))
     assert isinstance(plain, DenseModel)
-    fused = FusedModel(plain, library(""), threads=2)
+    fused = fuse(plain)
     tokens = tokens_of(97, LENGTH)
     with torch.inference_mode():
         expected = theirs(torch.tensor([tokens])).logits[0]
@@ -168,33 +183,78 @@ def test_the_dense_family_agrees_with_transformers(family: str) -> None:
     assert torch.equal(logits_in_chunks(fused, tokens, CHUNKS), whole)
 
 
+def multiplied(matrix: Matrix, x: Tensor, variant: str = "") -> Tensor:
+    """x · Wᵀ by the kernel."""
+    packed, memory = pack(stored(matrix)), Memory()
+    y = torch.full((x.shape[0], packed.n), torch.nan)
+    library(variant).multiply(
+        memory.packed(packed), x=x.data_ptr(), count=len(x), y=y.data_ptr(), threads=2
+    )
+    return y
+
+
+def quantised(weight: Tensor, kind: str) -> GgufBlocks:
+    """As `gguf` writes it."""
+    narrow = quantize(weight.numpy(), GGMLQuantizationType[kind])
+    return gguf_blocks(torch.from_numpy(narrow), kind)
+
+
+def in_every_form(weight: Tensor) -> dict[str, Matrix]:
+    return {
+        "float32": Plain(weight, torch.ones(len(weight))),
+        "bfloat16": Plain(weight.bfloat16()),
+        "int8": RowInt8(*narrow_rows(weight)),
+        "Q4_1": quantised(weight, "Q4_1"),
+        "Q8_0": quantised(weight, "Q8_0"),
+    }
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 33])
 @pytest.mark.parametrize("n", [16, 70, 131])
 def test_a_packed_matrix_multiplies_like_the_plain_one(variant: str, count: int, n: int) -> None:
     torch.manual_seed(count + n)
     weight, x = torch.randn(n, 96), torch.randn(count, 96)
-    for part, expected, tolerance in (
-        (Stored(weight, bias=torch.ones(n)), x @ weight.T + 1, 1e-5),
-        (Stored(weight.bfloat16()), x.bfloat16().float() @ weight.bfloat16().float().T, 1e-5),
-        (Stored(*narrow_rows(weight)), x @ weight.T, 3e-2),
-    ):
-        packed = pack(part)
-        matrix = CMatrix(
-            packed.weights.data_ptr(),
-            0 if packed.scales is None else packed.scales.data_ptr(),
-            0 if packed.bias is None else packed.bias.data_ptr(),
-            *(packed.n, packed.k, int(packed.type), 0),
-        )
-        y = torch.full((count, n), torch.nan)
-        library(variant).multiply(matrix, x=x.data_ptr(), count=count, y=y.data_ptr(), threads=2)
-        assert distance(y, expected) <= tolerance
+    for form, matrix in in_every_form(weight).items():
+        inputs = x.bfloat16().float() if form == "bfloat16" else x
+        expected = inputs @ matrix.widen(torch.float32).T + (form == "float32")
+        assert distance(multiplied(matrix, x, variant), expected) <= 1e-5, form
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_parts_of_a_long_row_change_no_bit(variant: str) -> None:
+    """Many rows take a long sum in parts, a single one in one go."""
+    torch.manual_seed(0)
+    weight, x = torch.randn(70, 2_208), torch.randn(9, 2_208)
+    for form, matrix in in_every_form(weight).items():
+        together = multiplied(matrix, x, variant)
+        alone = [multiplied(matrix, row[None].contiguous(), variant) for row in x]
+        assert torch.equal(together, torch.cat(alone)), form
+
+
+@pytest.mark.parametrize("form", ["float32", "bfloat16", "int8", "Q4_1", "Q8_0"])
+def test_rows_of_a_packed_matrix_are_those_of_the_plain_one(form: str) -> None:
+    matrix = in_every_form(torch.randn(70, 96))[form]
+    chosen = torch.tensor([0, 69, 16, 17, 33, 0])
+    expected = matrix.rows(chosen).float()
+    assert torch.equal(pack(stored(matrix)).rows(chosen), expected)
+    assert torch.equal(matrix.widen(torch.float32)[chosen], expected)
 
 
 def test_gate_and_up_alternate_by_sixteen_rows() -> None:
-    gate, up = torch.zeros(20, 4), torch.ones(20, 4)
-    rows = alternate(Stored(gate), Stored(up)).weight[:, 0]
+    gate, up = Plain(torch.zeros(20, 4)), Plain(torch.ones(20, 4))
+    rows = alternate(gate, up).parts[0][:, 0]
     assert rows.tolist() == [0.0] * 16 + [1.0] * 16 + [0.0] * 16 + [1.0] * 4 + [0.0] * 12
+
+
+def test_projections_in_different_forms_are_stacked_wide() -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(32, 64)
+    both: list[Matrix] = [quantised(weight, "Q4_1"), Plain(weight, torch.ones(32))]
+    stacked = stack(both)
+    assert torch.equal(stacked.parts[0], torch.cat([both[0].widen(torch.float32), weight]))
+    assert stacked.bias is not None
+    assert stacked.bias.tolist() == [0.0] * 32 + [1.0] * 32
 
 
 def test_widths_that_do_not_fit_are_left_to_the_plain_model() -> None:

@@ -10,12 +10,17 @@ import torch
 import uvicorn
 from pydantic import ValidationError
 
-from treadle.model_runtime.acceleration import accelerated, return_freed_memory
+from treadle.model_runtime.acceleration import build_fastest, return_freed_memory
 from treadle.model_runtime.checkpoint import load_checkpoint
 from treadle.model_runtime.embedded import EMBEDDED_NAME, embedded_model
 from treadle.model_runtime.engine import Engine
 from treadle.model_runtime.errors import ModelRuntimeError
+from treadle.model_runtime.kernels.abi import Library
+from treadle.model_runtime.kernels.build import BuildFailed, built
+from treadle.model_runtime.kernels.fused import FusedModel
+from treadle.model_runtime.loading import build as build_plain
 from treadle.model_runtime.server.app import ServerOptions, create_app
+from treadle.model_runtime.server.embeddings import load_embedder
 from treadle.model_runtime.server.generation import Served
 from treadle.model_runtime.service import EngineService
 from treadle.model_runtime.settings import RuntimeSettings
@@ -28,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal comes; 2 says that it could not start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     given = vars(_parser().parse_args(arguments))
-    given.pop("command")
+    if given.pop("command") == "kernels":
+        return build_kernels()
     try:
         settings = RuntimeSettings(**{key: value for key, value in given.items() if value})
         serve(settings)
@@ -44,7 +50,11 @@ def serve(settings: RuntimeSettings) -> None:
         torch.set_num_threads(settings.threads)
     served = build(settings)
     log.info("server.starting host=%s port=%s", settings.host, settings.port)
-    options = ServerOptions(keys=settings.key_list, aliases=settings.alias)
+    options = ServerOptions(
+        keys=settings.key_list,
+        aliases=settings.alias,
+        embedder=load_embedder(settings.embeddings),
+    )
     uvicorn.run(
         create_app(served, options),
         host=settings.host,
@@ -54,27 +64,43 @@ def serve(settings: RuntimeSettings) -> None:
     )
 
 
+def build_kernels() -> int:
+    """Build the CPU kernels now and print their variant; 2 if they cannot be built."""
+    try:
+        sys.stdout.write(f"{Library(built()).variant}\n")
+    except (BuildFailed, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
 def build(settings: RuntimeSettings) -> Served:
     """The checkpoint and an engine around it."""
     path = settings.model or embedded_model()
     name = settings.name or (None if settings.model else EMBEDDED_NAME)
-    checkpoint = load_checkpoint(path, dtype=settings.torch_dtype, storage=settings.storage)
+    checkpoint = load_checkpoint(
+        path,
+        dtype=settings.torch_dtype,
+        storage=settings.storage,
+        builder=build_fastest if settings.kernels else build_plain,
+    )
     if name is not None:
         checkpoint = replace(checkpoint, name=name)
     options = settings.engine_options(mtp=checkpoint.model.mtp_depth > 0)
     log.info("model.loaded name=%s path=%s", checkpoint.name, path)
-    model = accelerated(checkpoint.model) if settings.kernels else checkpoint.model
-    # Only what the engine runs is kept.
-    checkpoint = replace(checkpoint, model=model)
     return_freed_memory()
-    engine = Engine(model, options, tokenizer=checkpoint.tokenizer)
+    if isinstance(checkpoint.model, FusedModel):
+        torch.set_num_threads(1)  # torch's threads spin beside the kernels' own
+    engine = Engine(checkpoint.model, options, tokenizer=checkpoint.tokenizer)
     return Served(checkpoint, EngineService(engine), timeout_s=settings.timeout_s)
 
 
 def _parser() -> argparse.ArgumentParser:
     """One flag per setting but the keys, which do not belong on a command line."""
     parser = argparse.ArgumentParser(prog="python -m treadle.model_runtime")
-    serving = parser.add_subparsers(dest="command", required=True).add_parser("serve")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("kernels", help="Build the CPU kernels now, so that no start waits.")
+    serving = commands.add_parser("serve")
     for name, field in RuntimeSettings.model_fields.items():
         if name == "keys":
             continue

@@ -44,7 +44,10 @@ class Archive(Protocol):
         ...
 
     def read(self, name: str) -> Tensor:
-        """A view of the stored tensor; the caller copies what it keeps."""
+        """A view of the stored tensor; the caller copies what it keeps.
+
+        GGUF's blocks come as bytes, (out, bytes of a row), whatever shape the entry says.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ from treadle.model_runtime.chat import ChatTemplate
 from treadle.model_runtime.config import JsonObject, ModelConfig
 from treadle.model_runtime.errors import BadConfig
 from treadle.model_runtime.gguf import GgufFile
-from treadle.model_runtime.loading import load_folder, load_model
+from treadle.model_runtime.loading import Builder, build, load_folder, load_model
 from treadle.model_runtime.model import Decoder
 from treadle.model_runtime.tokenizer import Tokenizer
 from treadle.model_runtime.vocabularies import read_folder, read_gguf
@@ -36,12 +36,16 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    path: Path, *, dtype: torch.dtype | None = None, storage: Storage = Storage.WIDE
+    path: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    storage: Storage = Storage.WIDE,
+    builder: Builder = build,
 ) -> Checkpoint:
     """Load a checkpoint's folder or a GGUF file; raises as `load_folder` does."""
     if path.suffix == ".gguf":
-        return _load_gguf(path, dtype, storage)
-    model = load_folder(path, dtype=dtype, storage=storage)
+        return _load_gguf(path, dtype, storage, builder)
+    model = load_folder(path, dtype=dtype, storage=storage, builder=builder)
     settings = _read_json(path / "tokenizer_config.json")
     generation = _read_json(path / "generation_config.json")
     ends = _end_tokens(model.config, generation)
@@ -56,10 +60,15 @@ def load_checkpoint(
     return Checkpoint(path.name, model, tokenizer, template or None, _defaults(generation))
 
 
-def _load_gguf(path: Path, dtype: torch.dtype | None, storage: Storage) -> Checkpoint:
+def _load_gguf(
+    path: Path, dtype: torch.dtype | None, storage: Storage, builder: Builder
+) -> Checkpoint:
+    """Its blocks of 4 and 8 bits are kept unless another form is asked for."""
     file = GgufFile(path)
     config = file.config()
-    model = load_model(file, config, dtype=dtype, storage=storage)
+    if storage is Storage.WIDE and dtype is None:
+        storage = Storage.KEPT
+    model = load_model(file, config, dtype=dtype, storage=storage, builder=builder)
     ends = frozenset(config.eos_token_ids)
     tokenizer = Tokenizer(read_gguf(file), end_tokens=ends, limit=config.vocab_size)
     template = None

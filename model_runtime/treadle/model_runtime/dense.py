@@ -13,7 +13,7 @@ from torch.nn import functional
 from treadle.model_runtime.batch import Batch, Group
 from treadle.model_runtime.config import DenseConfig
 from treadle.model_runtime.layers import FeedForward, Norm, load_feed_forward, load_norm
-from treadle.model_runtime.quant import Matrix, Plain
+from treadle.model_runtime.quant import Matrix
 from treadle.model_runtime.rope import (
     Rotation,
     frequencies,
@@ -85,7 +85,7 @@ class DenseModel:
     """The whole checkpoint in memory; holds no state between calls."""
 
     config: DenseConfig
-    embedding: Tensor
+    embedding: Matrix
     blocks: tuple[DenseBlock, ...]
     norm: Norm
     head: Matrix
@@ -94,12 +94,12 @@ class DenseModel:
     @property
     def dtype(self) -> torch.dtype:
         """Of states and cache."""
-        return self.embedding.dtype
+        return self.norm.weight.dtype
 
     @property
     def device(self) -> torch.device:
         """Where the weights lie."""
-        return self.embedding.device
+        return self.norm.weight.device
 
     @property
     def cache_layers(self) -> int:
@@ -118,7 +118,7 @@ class DenseModel:
 
     def states(self, batch: Batch, cache: Tensor) -> Tensor:
         """The states after the last norm, (tokens, hidden)."""
-        x = self.embedding[batch.tokens]
+        x = self.embedding.rows(batch.tokens).to(self.dtype)
         scale = rotation_scale(self.config.rope)
         turn = rotation(self.angles, batch.positions, scale=scale)
         for block, rows in zip(self.blocks, cache, strict=True):
@@ -136,20 +136,22 @@ class DenseModel:
 
 def load_dense(source: Source, config: DenseConfig) -> DenseModel:
     """Build the model from its tensors."""
-    embedding = source.tensor("model.embed_tokens.weight", config.vocab_size, config.hidden_size)
+    embedding = source.table("model.embed_tokens", config.vocab_size, config.hidden_size)
+    norm = load_norm(source, "model.norm", config.hidden_size, config.rms_norm_eps)
     return DenseModel(
         config=config,
         embedding=embedding,
-        blocks=tuple(_load_block(source, config, layer) for layer in range(config.layers)),
-        norm=load_norm(source, "model.norm", config.hidden_size, config.rms_norm_eps),
-        head=Plain(embedding)
+        blocks=tuple(load_dense_block(source, config, layer) for layer in range(config.layers)),
+        norm=norm,
+        head=embedding
         if config.tied_head
         else source.matrix("lm_head", config.vocab_size, config.hidden_size),
-        angles=frequencies(config.rope).to(embedding.device),
+        angles=frequencies(config.rope).to(norm.weight.device),
     )
 
 
-def _load_block(source: Source, config: DenseConfig, layer: int) -> DenseBlock:
+def load_dense_block(source: Source, config: DenseConfig, layer: int) -> DenseBlock:
+    """Layer number `layer`."""
     name = f"model.layers.{layer}"
     hidden, eps = config.hidden_size, config.rms_norm_eps
     return DenseBlock(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from gguf import GGUFReader
+from gguf import GGUFReader, ReaderTensor
 from gguf.quants import dequantize
 from pydantic import JsonValue
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from treadle.model_runtime.archives import Entry
 from treadle.model_runtime.config import ModelConfig, parse_config
 from treadle.model_runtime.errors import BadConfig, UnsupportedModel
+from treadle.model_runtime.quant import GGUF_HEADS
 
 ARCHITECTURES = ("llama", "qwen2")
 OUTER = {
@@ -37,7 +38,10 @@ INNER = {
 
 
 class GgufFile:
-    """One memory-mapped file; an `Archive` of widened tensors under Hugging Face's names."""
+    """One memory-mapped file; an `Archive` under Hugging Face's names.
+
+    Q4_1 and Q8_0 come as the file's bytes, (out, bytes of a row), all else widened to float32.
+    """
 
     def __init__(self, path: Path) -> None:
         self.where = str(path)
@@ -59,7 +63,7 @@ class GgufFile:
             )
         self.entries = {
             # The file counts dimensions from the innermost.
-            name: Entry(tuple(int(size) for size in tensor.shape[::-1]), "F32")
+            name: Entry(tuple(int(size) for size in tensor.shape[::-1]), _kind(tensor))
             for name, tensor in self._tensors.items()
         }
 
@@ -82,10 +86,11 @@ class GgufFile:
         return parse_config(fields)
 
     def read(self, name: str) -> Tensor:
-        """The tensor in float32; queries and keys in the order of rotation by halves."""
+        """A copy of the tensor; queries and keys in the order of rotation by halves."""
         tensor = self._tensors[name]
-        numbers = dequantize(tensor.data, tensor.tensor_type)
-        # What is stored as float32 comes as a view of the file, which torch takes ill.
+        kept = self.entries[name].dtype in GGUF_HEADS
+        numbers = tensor.data if kept else dequantize(tensor.data, tensor.tensor_type)
+        # What is kept as stored comes as a view of the file, which torch takes ill.
         wide = torch.from_numpy(numbers if numbers.flags.writeable else numbers.copy())
         if self.architecture == "llama" and ".self_attn.q_proj." in name:
             return _by_halves(wide, self._size("attention.head_count"))
@@ -137,6 +142,12 @@ class GgufFile:
         if not isinstance(value, list):
             raise BadConfig(f"{self.where!r}: {key!r} is no list")
         return [*value]
+
+
+def _kind(tensor: ReaderTensor) -> str:
+    """The type that `read` gives."""
+    stored = tensor.tensor_type.name
+    return stored if stored in GGUF_HEADS and len(tensor.shape) == 2 else "F32"
 
 
 def _name(name: str) -> str:

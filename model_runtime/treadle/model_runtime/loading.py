@@ -1,6 +1,7 @@
 """Open a checkpoint: config, names, bytes, in this order."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
 
@@ -15,35 +16,7 @@ from treadle.model_runtime.weights import Comparison, Loader, Manifest, Source, 
 
 log = logging.getLogger(__name__)
 
-
-def load_folder(
-    folder: Path, *, dtype: torch.dtype | None = None, storage: Storage = Storage.WIDE
-) -> Decoder:
-    """Load the checkpoint in `folder`; `dtype` is the one it is stored in unless given.
-
-    Raises:
-        UnsupportedModel: Another architecture or storage.
-        BadConfig: A file is absent or contradicts itself.
-        BadCheckpoint: Tensors are missing, too many or misshapen.
-    """
-    config = read_config(folder)
-    return load_model(SafetensorsArchive(folder), config, dtype=dtype, storage=storage)
-
-
-def load_model(
-    archive: Archive,
-    config: ModelConfig,
-    *,
-    dtype: torch.dtype | None = None,
-    storage: Storage = Storage.WIDE,
-) -> Decoder:
-    """Load a model whose config is known; raises as `load_folder` does."""
-    archive = UnpackedExperts(archive)
-    config = without_absent_mtp(archive, config)
-    manifest = Manifest()
-    build(manifest, config)
-    check(archive, compare(archive, manifest.wanted), config)
-    return build(Loader(archive, dtype or stored_dtype(config), storage), config)
+Builder = Callable[[Source, ModelConfig], Decoder]
 
 
 def build(source: Source, config: ModelConfig) -> Decoder:
@@ -55,6 +28,42 @@ def build(source: Source, config: ModelConfig) -> Decoder:
             return load_dense(source, config)
         case _:
             assert_never(config)
+
+
+def load_folder(
+    folder: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    storage: Storage = Storage.WIDE,
+    builder: Builder = build,
+) -> Decoder:
+    """Load the checkpoint in `folder`; `dtype` is the one it is stored in unless given.
+
+    Raises:
+        UnsupportedModel: Another architecture or storage.
+        BadConfig: A file is absent or contradicts itself.
+        BadCheckpoint: Tensors are missing, too many or misshapen.
+    """
+    config = read_config(folder)
+    archive = SafetensorsArchive(folder)
+    return load_model(archive, config, dtype=dtype, storage=storage, builder=builder)
+
+
+def load_model(
+    archive: Archive,
+    config: ModelConfig,
+    *,
+    dtype: torch.dtype | None = None,
+    storage: Storage = Storage.WIDE,
+    builder: Builder = build,
+) -> Decoder:
+    """Load a model whose config is known; raises as `load_folder` does."""
+    archive = UnpackedExperts(archive)
+    config = without_absent_mtp(archive, config)
+    manifest = Manifest()
+    build(manifest, config)
+    check(archive, compare(archive, manifest.wanted), config)
+    return builder(Loader(archive, dtype or stored_dtype(config), storage), config)
 
 
 def stored_dtype(config: ModelConfig) -> torch.dtype:

@@ -11,7 +11,7 @@ from treadle.model_runtime.block import Block, load_block
 from treadle.model_runtime.config import DeepseekConfig, ModelConfig
 from treadle.model_runtime.layers import Norm, load_norm
 from treadle.model_runtime.mtp import MtpModule, load_mtp
-from treadle.model_runtime.quant import Matrix, Plain
+from treadle.model_runtime.quant import Matrix
 from treadle.model_runtime.rope import Rotation, frequencies, rotation, rotation_scale
 from treadle.model_runtime.weights import Source
 
@@ -71,7 +71,7 @@ class DeepseekModel:
     """The whole checkpoint in memory; holds no state between calls."""
 
     config: DeepseekConfig
-    embedding: Tensor
+    embedding: Matrix
     blocks: tuple[Block, ...]
     norm: Norm
     head: Matrix
@@ -81,12 +81,12 @@ class DeepseekModel:
     @property
     def dtype(self) -> torch.dtype:
         """Of states and cache."""
-        return self.embedding.dtype
+        return self.norm.weight.dtype
 
     @property
     def device(self) -> torch.device:
         """Where the weights lie."""
-        return self.embedding.device
+        return self.norm.weight.device
 
     @property
     def cache_layers(self) -> int:
@@ -105,7 +105,7 @@ class DeepseekModel:
 
     def states(self, batch: Batch, cache: Tensor) -> Tensor:
         """Run the trunk: the states after its last norm, (tokens, hidden)."""
-        x, turn = self.embedding[batch.tokens], self._turn(batch)
+        x, turn = self.embedding.rows(batch.tokens), self._turn(batch)
         for block, rows in zip(self.blocks, cache, strict=False):
             x = block(x, turn, batch, rows)
         return self.norm(x)
@@ -117,7 +117,7 @@ class DeepseekModel:
     def draft_states(self, batch: Batch, hidden: Tensor, cache: Tensor, depth: int = 0) -> Tensor:
         """Run one MTP module over tokens and the states one position earlier; (tokens, hidden)."""
         rows = cache[len(self.blocks) + depth]
-        embedded = self.embedding[batch.tokens]
+        embedded = self.embedding.rows(batch.tokens)
         return self.modules[depth](embedded, hidden, self._turn(batch), batch, rows)
 
     def _turn(self, batch: Batch) -> Rotation:
@@ -126,15 +126,16 @@ class DeepseekModel:
 
 def load_deepseek(source: Source, config: DeepseekConfig) -> DeepseekModel:
     """Build the model from its tensors."""
-    embedding = source.tensor("model.embed_tokens.weight", config.vocab_size, config.hidden_size)
+    embedding = source.table("model.embed_tokens", config.vocab_size, config.hidden_size)
+    norm = load_norm(source, "model.norm", config.hidden_size, config.rms_norm_eps)
     return DeepseekModel(
         config=config,
         embedding=embedding,
         blocks=tuple(load_block(source, config, layer) for layer in range(config.layers)),
-        norm=load_norm(source, "model.norm", config.hidden_size, config.rms_norm_eps),
-        head=Plain(embedding)
+        norm=norm,
+        head=embedding
         if config.tied_head
         else source.matrix("lm_head", config.vocab_size, config.hidden_size),
         modules=tuple(load_mtp(source, config, depth) for depth in range(config.mtp_layers)),
-        angles=frequencies(config.rope).to(embedding.device),
+        angles=frequencies(config.rope).to(norm.weight.device),
     )

@@ -1,4 +1,4 @@
-"""Weight matrices in the forms they are kept in: plain, FP8 in blocks, int8 by rows."""
+"""Weight matrices as they are kept: plain, FP8 in blocks, int8 by rows, blocks of GGUF."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +25,10 @@ class Matrix(Protocol):
         """The weight as plain numbers, in its own shape."""
         ...
 
+    def rows(self, chosen: Tensor) -> Tensor:
+        """Some rows of one weight as plain numbers, (chosen, in)."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Plain:
@@ -44,6 +48,10 @@ class Plain:
     def widen(self, dtype: torch.dtype) -> Tensor:
         """The weight in `dtype`."""
         return self.weight.to(dtype)
+
+    def rows(self, chosen: Tensor) -> Tensor:
+        """(chosen, in), in the weight's own dtype."""
+        return self.weight[chosen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,10 @@ class BlockFp8:
         """The weight in `dtype`."""
         return widen_blocks(self.weight, self.scale, dtype)
 
+    def rows(self, chosen: Tensor) -> Tensor:
+        """(chosen, in), float32."""
+        return widen_blocks(self.weight, self.scale, torch.float32)[chosen]
+
 
 @dataclass(frozen=True, slots=True)
 class RowInt8:
@@ -98,6 +110,71 @@ class RowInt8:
     def widen(self, dtype: torch.dtype) -> Tensor:
         """The weight in `dtype`."""
         return (self.weight.float() * self.scale[..., None]).to(dtype)
+
+    def rows(self, chosen: Tensor) -> Tensor:
+        """(chosen, in), float32."""
+        return self.weight[chosen].float() * self.scale[chosen, None]
+
+
+@dataclass(frozen=True, slots=True)
+class GgufBlocks:
+    """GGUF's Q4_1 and Q8_0: blocks of 32 along a row, each a scale times whole numbers.
+
+    Attributes:
+        quants: Q8_0 signed bytes, (out, blocks, 32); Q4_1 two numbers a byte, (out, blocks, 16):
+            the first half of the block in the low four bits.
+        scale: (out, blocks), float16.
+        minimum: What Q4_1 adds, (out, blocks), float16; `None` for Q8_0.
+
+    Source: ggml-org/ggml, src/ggml-common.h, `block_q4_1` and `block_q8_0`.
+    """
+
+    quants: Tensor
+    scale: Tensor
+    minimum: Tensor | None
+    bias: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(tokens, in) to (tokens, out), multiplied after widening."""
+        return functional.linear(x, self.widen(x.dtype), self.bias)
+
+    def __getitem__(self, expert: int) -> "GgufBlocks":
+        """Never called: no GGUF architecture served here has experts."""
+        raise NotImplementedError("GGUF blocks come in no stacks")
+
+    def widen(self, dtype: torch.dtype) -> Tensor:
+        """The weight in `dtype`, exact in float32."""
+        wide = self._numbers() * self.scale.float()[..., None]
+        if self.minimum is not None:
+            wide += self.minimum.float()[..., None]
+        return wide.flatten(1).to(dtype)
+
+    def rows(self, chosen: Tensor) -> Tensor:
+        """(chosen, in), float32."""
+        minimum = None if self.minimum is None else self.minimum[chosen]
+        return GgufBlocks(self.quants[chosen], self.scale[chosen], minimum).widen(torch.float32)
+
+    def _numbers(self) -> Tensor:
+        """(out, blocks, 32), float32."""
+        if self.minimum is None:
+            return self.quants.float()
+        return torch.cat((self.quants & 15, self.quants >> 4), dim=-1).float()
+
+
+GGUF_BLOCK = 32
+GGUF_HEADS = {"Q4_1": 4, "Q8_0": 2}  # bytes of scale and minimum before a block's numbers
+
+
+def gguf_blocks(stored: Tensor, kind: str, bias: Tensor | None = None) -> GgufBlocks:
+    """Take apart a file's bytes, (out, bytes of a row), of the kind Q4_1 or Q8_0."""
+    head = GGUF_HEADS[kind]
+    body = GGUF_BLOCK // 2 if kind == "Q4_1" else GGUF_BLOCK
+    blocks = stored.view(stored.shape[0], -1, head + body)
+    halves = blocks[..., :head].contiguous().view(torch.float16)
+    quants = blocks[..., head:].contiguous()
+    if kind == "Q8_0":
+        return GgufBlocks(quants.view(torch.int8), halves[..., 0].contiguous(), None, bias)
+    return GgufBlocks(quants, halves[..., 0].contiguous(), halves[..., 1].contiguous(), bias)
 
 
 def widen_blocks(weight: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:

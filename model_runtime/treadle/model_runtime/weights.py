@@ -15,10 +15,12 @@ from torch import Tensor
 from treadle.model_runtime.archives import FP8, Archive
 from treadle.model_runtime.quant import (
     BLOCK,
+    GGUF_HEADS,
     BlockFp8,
     Matrix,
     Plain,
     RowInt8,
+    gguf_blocks,
     narrow_rows,
     widen_blocks,
 )
@@ -30,7 +32,7 @@ class Storage(StrEnum):
     """The form in which matrices are kept in memory."""
 
     WIDE = "wide"  # in the compute dtype
-    KEPT = "kept"  # FP8 blocks stay FP8; all else is wide
+    KEPT = "kept"  # FP8 blocks and those of GGUF stay as they are; all else is wide
     INT8 = "int8"  # rounded to signed bytes by rows
 
 
@@ -48,6 +50,10 @@ class Source(Protocol):
 
     def matrix(self, name: str, out: int, into: int, *, bias: bool = False) -> Matrix:
         """The weight `name.weight`, (out, into), and `name.bias` if asked for."""
+        ...
+
+    def table(self, name: str, out: int, into: int) -> Matrix:
+        """The weight `name.weight` whose rows are looked up; never rounded here."""
         ...
 
     def stack(self, names: Sequence[str], out: int, into: int) -> Matrix:
@@ -71,6 +77,10 @@ class Manifest:
         """A plain matrix without memory."""
         weight = self.tensor(f"{name}.weight", out, into)
         return Plain(weight, self.tensor(f"{name}.bias", out) if bias else None)
+
+    def table(self, name: str, out: int, into: int) -> Matrix:
+        """A plain matrix without memory."""
+        return self.matrix(name, out, into)
 
     def stack(self, names: Sequence[str], out: int, into: int) -> Matrix:
         """A plain stack without memory."""
@@ -101,11 +111,20 @@ class Loader:
             case Storage.WIDE:
                 return Plain(self.tensor(f"{name}.weight", out, into), added)
             case Storage.KEPT:
+                stored = self.archive.entries[f"{name}.weight"].dtype
+                if stored in GGUF_HEADS:
+                    return gguf_blocks(self.archive.read(f"{name}.weight"), stored, added)
                 blocks = self._kept([name], out, into)[0]
                 return BlockFp8(blocks.weight, blocks.scale, added)
             case Storage.INT8:
                 rows = self._narrowed([name], out, into)[0]
                 return RowInt8(rows.weight, rows.scale, added)
+
+    def table(self, name: str, out: int, into: int) -> Matrix:
+        """GGUF's blocks if they are kept, or wide."""
+        if self._form([name]) is Storage.KEPT:
+            return self.matrix(name, out, into)
+        return Plain(self.tensor(f"{name}.weight", out, into))
 
     def stack(self, names: Sequence[str], out: int, into: int) -> Matrix:
         """Weights of one shape in the form that `storage` asks for."""
@@ -118,9 +137,10 @@ class Loader:
                 return self._narrowed(names, out, into)
 
     def _form(self, names: Sequence[str]) -> Storage:
-        """`KEPT` needs FP8 in the archive; a matrix stored wide stays wide."""
+        """`KEPT` needs blocks in the archive; a matrix stored wide stays wide."""
         stored = {self.archive.entries[f"{name}.weight"].dtype for name in names}
-        if self.storage is Storage.KEPT and stored != {FP8}:
+        blocks = stored == {FP8} or (len(names) == 1 and stored <= GGUF_HEADS.keys())
+        if self.storage is Storage.KEPT and not blocks:
             return Storage.WIDE
         return self.storage
 
@@ -148,7 +168,10 @@ class Loader:
         return RowInt8(weight, scale)
 
     def _fill(self, out: Tensor, name: str) -> None:
-        stored = self.archive.read(name)
+        stored, kind = self.archive.read(name), self.archive.entries[name].dtype
+        if kind in GGUF_HEADS:
+            out.copy_(gguf_blocks(stored, kind).widen(out.dtype))
+            return
         if stored.dtype != torch.float8_e4m3fn:
             out.copy_(stored)
             return

@@ -5,7 +5,10 @@
 //   F32  [N/16][K][16]            BF16 [N/16][K/2][16][2], K even
 //   I8   [N/16][K][16] int8, with one f32 scale per output row
 //   Q4   [N/16][K/32]{d[16] f32, m[16] f32, nibbles [16 k][16 n]: low = k, high = k + 16}
+//   Q8   [N/16][K/32]{d[16] f32, int8 [32 k][16 n]}
 #pragma once
+#include <algorithm>
+#include <vector>
 #include "lanes.h"
 #include "model.h"
 #if defined(__AVX512BF16__)
@@ -21,13 +24,15 @@ struct Rows {  // inputs, row-major; bf16 only where a matrix is BF16
 };
 
 constexpr size_t Q4_BLOCK_BYTES = 2 * 16 * 4 + 16 * 16;
+constexpr size_t Q8_BLOCK_BYTES = 16 * 4 + 32 * 16;
 
 static inline size_t tile_bytes(const Matrix& w) {
   switch (w.type) {
     case F32: return (size_t)w.k * LANES * 4;
     case BF16: return (size_t)w.k * LANES * 2;
     case I8: return (size_t)w.k * LANES;
-    default: return (size_t)(w.k / 32) * Q4_BLOCK_BYTES;
+    case Q4: return (size_t)(w.k / 32) * Q4_BLOCK_BYTES;
+    default: return (size_t)(w.k / 32) * Q8_BLOCK_BYTES;
   }
 }
 
@@ -122,42 +127,86 @@ static inline void dot_q4(const float* x, size_t ldx, const uint8_t* w, size_t s
 }
 
 template <int M, int NT>
-static void tile(const Matrix& w, const Rows& x, int row, int first, float* y, size_t ldy,
-                 bool add) {
+static inline void dot_q8(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
+                          int to, f16x (&acc)[M][NT]) {
+  for (int block = from / 32; block < to / 32; block++) {
+    f16x inner[M][NT] = {};
+    const uint8_t* at = w + block * Q8_BLOCK_BYTES;
+    dot_i8<M, NT>(x + block * 32, ldx, at + 16 * 4, stride, 0, 32, inner);
+    for (int t = 0; t < NT; t++) {
+      const f16x d = load((const float*)(at + t * stride));
+      for (int m = 0; m < M; m++) acc[m][t] += d * inner[m][t];
+    }
+  }
+}
+
+// Tiles of 16 outputs from `first` on, for rows from `row` on, over k in [from, to). Between the parts
+// of a long k the sums wait in `partial`; storing and loading them changes no bit.
+struct Part {
+  int row, first, from, to;
+  float* partial;  // (rows, NT, 16), or null where k is done in one go
+};
+
+template <int M, int NT>
+static void tile(const Matrix& w, const Rows& x, const Part& part, float* y, size_t ldy, bool add) {
   const size_t stride = tile_bytes(w);
-  const uint8_t* weights = (const uint8_t*)w.data + first * stride;
+  const uint8_t* weights = (const uint8_t*)w.data + part.first * stride;
+  const int row = part.row, from = part.from, to = part.to;
   f16x acc[M][NT] = {};
+  float* kept = part.partial ? part.partial + (size_t)row * NT * LANES : nullptr;
+  if (from)
+    for (int m = 0; m < M; m++)
+      for (int t = 0; t < NT; t++) acc[m][t] = load(kept + (m * NT + t) * LANES);
   switch (w.type) {
-    case F32: dot_f32<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, 0, w.k, acc); break;
-    case BF16: dot_bf16<M, NT>(x.bf16 + row * x.ld, x.ld, weights, stride, 0, w.k, acc); break;
-    case I8: dot_i8<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, 0, w.k, acc); break;
-    case Q4: dot_q4<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, 0, w.k, acc); break;
+    case F32: dot_f32<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
+    case BF16: dot_bf16<M, NT>(x.bf16 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
+    case I8: dot_i8<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
+    case Q4: dot_q4<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
+    case Q8: dot_q8<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
+  }
+  if (to < w.k) {
+    for (int m = 0; m < M; m++)
+      for (int t = 0; t < NT; t++) store(kept + (m * NT + t) * LANES, acc[m][t]);
+    return;
   }
   for (int t = 0; t < NT; t++) {
-    const int column = (first + t) * LANES;
+    const int column = (part.first + t) * LANES;
     const f16x scale = w.scales ? load(w.scales + column) : splat(1.f);
     const f16x bias = w.bias ? load(w.bias + column) : splat(0.f);
     for (int m = 0; m < M; m++) {
       const f16x value = acc[m][t] * scale + bias;
-      float* out = y + m * ldy + column;
+      float* out = y + (row + m) * ldy + column;
       if (column + LANES <= w.n) store(out, add ? load(out) + value : value);
       else for (int i = 0; i < w.n - column; i++) out[i] = add ? out[i] + value[i] : value[i];
     }
   }
 }
 
+constexpr int AT_ONCE = 6;      // rows in registers: 24 sums, four tiles of weights, one input
+constexpr int K_BLOCK = 1024;   // four tiles of it in float32 are 256 KiB, which L2 holds
+
 template <int NT>
-static void rows(const Matrix& w, const Rows& x, int count, int first, float* y, size_t ldy, bool add) {
-  int m = 0;
-  for (; m + 6 <= count; m += 6) tile<6, NT>(w, x, m, first, y + m * ldy, ldy, add);
+static void rows(const Matrix& w, const Rows& x, int count, Part part, float* y, size_t ldy, bool add) {
+  int& m = part.row;
+  for (m = 0; m + AT_ONCE <= count; m += AT_ONCE) tile<AT_ONCE, NT>(w, x, part, y, ldy, add);
   switch (count - m) {
-    case 5: tile<5, NT>(w, x, m, first, y + m * ldy, ldy, add); break;
-    case 4: tile<4, NT>(w, x, m, first, y + m * ldy, ldy, add); break;
-    case 3: tile<3, NT>(w, x, m, first, y + m * ldy, ldy, add); break;
-    case 2: tile<2, NT>(w, x, m, first, y + m * ldy, ldy, add); break;
-    case 1: tile<1, NT>(w, x, m, first, y + m * ldy, ldy, add); break;
+    case 5: tile<5, NT>(w, x, part, y, ldy, add); break;
+    case 4: tile<4, NT>(w, x, part, y, ldy, add); break;
+    case 3: tile<3, NT>(w, x, part, y, ldy, add); break;
+    case 2: tile<2, NT>(w, x, part, y, ldy, add); break;
+    case 1: tile<1, NT>(w, x, part, y, ldy, add); break;
     default: break;
   }
+}
+
+// A long k in parts, so that the weights of each stay in L2 for all rows.
+template <int NT>
+static void columns(const Matrix& w, const Rows& x, int count, int first, float* y, size_t ldy, bool add) {
+  if (count <= AT_ONCE || w.k <= K_BLOCK) return rows<NT>(w, x, count, {0, first, 0, w.k, nullptr}, y, ldy, add);
+  static thread_local std::vector<float> sums;
+  if (sums.size() < (size_t)count * NT * LANES) sums.resize((size_t)count * NT * LANES);
+  for (int from = 0; from < w.k; from += K_BLOCK)
+    rows<NT>(w, x, count, {0, first, from, std::min(from + K_BLOCK, w.k), sums.data()}, y, ldy, add);
 }
 
 static inline int tiles(const Matrix& w) { return (w.n + LANES - 1) / LANES; }
@@ -166,8 +215,8 @@ static inline int tiles(const Matrix& w) { return (w.n + LANES - 1) / LANES; }
 static inline void multiply(const Matrix& w, const Rows& x, int count, int begin, int end, float* y,
                             size_t ldy, bool add = false) {
   int t = begin;
-  for (; t + 4 <= end; t += 4) rows<4>(w, x, count, t, y, ldy, add);
-  for (; t < end; t++) rows<1>(w, x, count, t, y, ldy, add);
+  for (; t + 4 <= end; t += 4) columns<4>(w, x, count, t, y, ldy, add);
+  for (; t < end; t++) columns<1>(w, x, count, t, y, ldy, add);
 }
 
 }}  // namespace treadle::TREADLE_ISA

@@ -1,11 +1,11 @@
-// What Python hands over: packed weights by address, and one step's tokens. Mirrored in fused.py.
+// What Python hands over: packed weights by address, and one step's tokens. Mirrored in abi.py.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
 namespace treadle {
 
-enum Type : int32_t { F32 = 0, BF16 = 1, I8 = 2, Q4 = 3 };
+enum Type : int32_t { F32 = 0, BF16 = 1, I8 = 2, Q4 = 3, Q8 = 4 };
 
 struct Matrix {  // (n, k), packed as matmul.h says; data is null where a model has none
   const void* data;
