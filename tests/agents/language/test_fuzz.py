@@ -1,4 +1,4 @@
-"""Mutated templates: whatever is sent, lint answers, and soon."""
+"""Mutated templates: whatever is sent, lint answers, and soon; what it lets pass compiles."""
 
 import copy
 import json
@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 
-from treadle.agents.language import check_template
+from treadle.agents.errors import TemplateInvalid
+from treadle.agents.interpreter import NodeTypeNotRunnable, compile_graph
+from treadle.agents.language import check_template, parse_template
 from treadle.agents.language.loading import load
 from treadle.agents.values import JsonValue
 from treadle.integrations.registry import AnyTool
@@ -150,5 +152,23 @@ def refused(texts: Iterable[str], tools: Mapping[str, AnyTool]) -> int:
         spent = time.process_time() - started
         assert spent < LONGEST_S, (number, spent, text)
         assert all(issue.message and issue.line for issue in issues), (number, text)
-        count += any(issue.severity == "error" for issue in issues)
+        is_refused = any(issue.severity == "error" for issue in issues)
+        count += is_refused
+        if not is_refused:
+            assert_compiles(text, tools)
     return count
+
+
+def assert_compiles(text: str, tools: Mapping[str, AnyTool]) -> None:
+    """What lint lets pass becomes a graph, in time; nothing else may be raised."""
+    try:
+        template = parse_template(text, tools=tools).template
+    except TemplateInvalid as error:
+        raise AssertionError(f"lint let it pass: {text}") from error
+    started = time.process_time()
+    try:
+        graph = compile_graph(template, tools)
+    except NodeTypeNotRunnable:
+        return
+    assert time.process_time() - started < LONGEST_S, text
+    assert {node.id for node in graph.body.nodes} == set(template.nodes)
