@@ -17,7 +17,7 @@ from treadle.platform.db.ids import WorkspaceId, new_id
 from treadle.platform.engine.acceptance import Acceptance, NewRun
 from treadle.platform.engine.claims import ClaimedRun, Claims
 from treadle.platform.engine.connections import EngineConnection
-from treadle.platform.engine.host import HostOptions, RunHost
+from treadle.platform.engine.host import HostOptions, RunHost, Runner
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.journal import RunJournal
 from treadle.platform.engine.writer import Committed, LogWriter
@@ -77,7 +77,7 @@ class Engine:
         await connection.close()
         return claimed
 
-    def host(self, runner: "Script", *, name: str = "w1", **options: float) -> RunHost:
+    def host(self, runner: Runner, *, name: str = "w1", **options: float) -> RunHost:
         host = RunHost(
             HostOptions(
                 name=name,

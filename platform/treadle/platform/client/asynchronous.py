@@ -42,6 +42,12 @@ class AsyncClient:
     list_steps = sends_async(calls.list_steps)
     get_value = sends_async(calls.get_value)
     cancel_run = sends_async(calls.cancel_run)
+    pause_run = sends_async(calls.pause_run)
+    resume_run = sends_async(calls.resume_run)
+    settle_step = sends_async(calls.settle_step)
+    list_approvals = sends_async(calls.list_approvals)
+    answer_approval = sends_async(calls.answer_approval)
+    call_back = sends_async(calls.call_back)
     list_artifacts = sends_async(calls.list_artifacts)
     get_artifact = sends_async(calls.get_artifact)
 

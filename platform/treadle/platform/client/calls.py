@@ -17,8 +17,10 @@ from treadle.platform.client.call import (
 )
 from treadle.platform.client.models import (
     Agent,
+    Approval,
     Artifact,
     Connection,
+    Decision,
     File,
     Health,
     Key,
@@ -201,6 +203,43 @@ def get_value(run_id: str, ref: str) -> Call[JsonValue]:
 def cancel_run(run_id: str) -> Call[Run]:
     """Cancel a run."""
     return Call("POST", _at("v1", "runs", run_id, "cancel"), body_of(Run), headers=once())
+
+
+def pause_run(run_id: str) -> Call[Run]:
+    """Let a run's running steps finish, and nothing else begin."""
+    return Call("POST", _at("v1", "runs", run_id, "pause"), body_of(Run), headers=once())
+
+
+def resume_run(run_id: str) -> Call[Run]:
+    """Let a paused run go on."""
+    return Call("POST", _at("v1", "runs", run_id, "resume"), body_of(Run), headers=once())
+
+
+def settle_step(run_id: str, step: str, verdict: str, *, output: JsonValue = None) -> Call[Run]:
+    """Say of an `unknown` step that it is `done` (with this output), to `retry`, or to `fail`."""
+    body: dict[str, JsonValue] = {"as": verdict}
+    if output is not None:
+        body["output"] = output
+    path = _at("v1", "runs", run_id, "steps", step, "settle")
+    return Call("POST", path, body_of(Run), json=body, headers=once())
+
+
+def list_approvals(*, limit: int = 50, cursor: str | None = None) -> Call[Page[Approval]]:
+    """List what waits for a decision, the oldest first."""
+    query = {"limit": limit, "cursor": cursor}
+    return Call("GET", "/v1/approvals", page_of(Approval), query=query)
+
+
+def answer_approval(approval_id: str, action: str, *, form: Values | None = None) -> Call[Decision]:
+    """Decide; the first answer counts."""
+    body: dict[str, JsonValue] = {"action": action, "form": dict(form or {})}
+    path = _at("v1", "approvals", approval_id)
+    return Call("POST", path, body_of(Decision), json=body, headers=once())
+
+
+def call_back(token: str, payload: JsonValue = None) -> Call[None]:
+    """End a wait for a callback; the token stands among what its run waits for."""
+    return Call("POST", _at("v1", "callbacks", token), nothing, json=payload)
 
 
 def list_artifacts(run_id: str) -> Call[Page[Artifact]]:

@@ -78,6 +78,33 @@ class Wait(Answer):
     until: datetime | None = None
 
 
+class Approval(Answer):
+    """What waits for a decision; `form` is declared as inputs are."""
+
+    id: str
+    run: str
+    node: str
+    path: str
+    item: int | tuple[int, ...] | None = None
+    title: str
+    show: JsonValue = None
+    actions: tuple[str, ...] = ()
+    form: Object
+    created_at: datetime
+    until: datetime | None = None
+
+
+class Decision(Answer):
+    """An answer that was accepted."""
+
+    id: str
+    run: str
+    action: str
+    form: Object
+    by: str | None = None
+    at: datetime
+
+
 class NodeState(Answer):
     """A top-level node of a run; `counts` has a container's steps by status."""
 

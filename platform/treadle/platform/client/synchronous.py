@@ -45,6 +45,12 @@ class Client:
     list_steps = sends(calls.list_steps)
     get_value = sends(calls.get_value)
     cancel_run = sends(calls.cancel_run)
+    pause_run = sends(calls.pause_run)
+    resume_run = sends(calls.resume_run)
+    settle_step = sends(calls.settle_step)
+    list_approvals = sends(calls.list_approvals)
+    answer_approval = sends(calls.answer_approval)
+    call_back = sends(calls.call_back)
     list_artifacts = sends(calls.list_artifacts)
     get_artifact = sends(calls.get_artifact)
 
