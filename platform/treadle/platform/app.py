@@ -44,6 +44,7 @@ from treadle.platform.settings import Settings
 from treadle.platform.templates import routes as templates
 from treadle.platform.templates.library import TemplateLibrary
 from treadle.platform.usage import routes as usage
+from treadle.platform.webhooks import routes as webhooks
 from treadle.platform.workspaces.service import bootstrap
 
 ROUTERS = (
@@ -64,6 +65,7 @@ ROUTERS = (
     artifacts.router,
     schedules.router,
     hooks.router,
+    webhooks.router,
 )
 
 _DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"

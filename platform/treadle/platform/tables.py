@@ -14,6 +14,7 @@ from treadle.platform.members.models import members
 from treadle.platform.schedules.models import schedule_fires, schedules
 from treadle.platform.templates.models import template_texts, template_versions
 from treadle.platform.usage.models import usage_daily, usage_entries
+from treadle.platform.webhooks.models import webhook_deliveries, webhooks
 from treadle.platform.workspaces.models import workspaces
 
 __all__ = [
@@ -40,6 +41,8 @@ __all__ = [
     "waits",
     "usage_daily",
     "usage_entries",
+    "webhook_deliveries",
+    "webhooks",
     "workers",
     "workspaces",
 ]

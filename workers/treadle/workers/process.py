@@ -37,6 +37,7 @@ from treadle.platform.runs.launch import Launcher
 from treadle.platform.schedules.clock import Clock, tell_cancelled
 from treadle.platform.settings import Settings
 from treadle.platform.templates.library import TemplateLibrary
+from treadle.platform.webhooks.courier import Courier
 from treadle.workers.heavy import HeavyProcesses
 
 DEFAULT_CONCURRENCY = 64
@@ -161,6 +162,10 @@ class SchedulerService:
             on_started=self._bell.ring,
             on_cancelled=lambda runs: tell_cancelled(self._speaker, runs),
         )
+        self._guard = build_client(_policy(settings))
+        self._courier = Courier(
+            self._database, Vault(installation_secret(settings)), self._guard
+        )
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -170,6 +175,7 @@ class SchedulerService:
         self._housekeeper.start()
         self._speaker.start()
         self._clock.start()
+        self._courier.start()
         self._task = asyncio.create_task(self._work())
 
     def ring(self, runs: Sequence[RunId]) -> None:
@@ -182,6 +188,8 @@ class SchedulerService:
             with suppress(asyncio.CancelledError):
                 await self._task
         await self._clock.stop()
+        await self._courier.stop()
+        await self._guard.aclose()
         await self._housekeeper.stop()
         await self._bell.stop()
         await self._speaker.stop()

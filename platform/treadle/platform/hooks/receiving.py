@@ -8,7 +8,7 @@ from uuid import UUID
 
 from starlette.exceptions import HTTPException
 
-from treadle.agents.errors import ExpressionError, InputsInvalid
+from treadle.agents.errors import ExpressionError, InputsInvalid, TemplateInvalid
 from treadle.agents.expressions import compile_value
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.platform.agents.repository import find_agents
@@ -67,7 +67,7 @@ class Reception:
             run = await self._prepare(scope)
         except InputsInvalid as error:
             return await self._refuse(event, HookRefused(str(error), list(error.issues)))
-        except (ExpressionError, NotRunnable) as error:
+        except (ExpressionError, NotRunnable, TemplateInvalid) as error:
             return await self._refuse(event, HookRefused(str(error)))
         return await self._start(replace(event, run_id=run.id), run)
 

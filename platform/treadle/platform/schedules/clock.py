@@ -9,16 +9,21 @@ from typing import Any
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
+from treadle.agents.errors import AgentsError
+from treadle.agents.values import JsonObject
 from treadle.platform.agents.repository import find_agents
 from treadle.platform.db.database import Database, TenantConnection
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine.broadcast import Speaker
 from treadle.platform.engine.hints import CANCELS
 from treadle.platform.engine.ids import RunId
+from treadle.platform.errors import PlatformError
 from treadle.platform.log import get_log
 from treadle.platform.runs.launch import Launcher
 from treadle.platform.schedules.firing import Firing
 from treadle.platform.schedules.repository import read_schedule, update_schedule
+from treadle.platform.webhooks.repository import announce
+from treadle.platform.webhooks.schemas import EventType
 
 LONGEST_SLEEP_S = 1.0
 COUNT_ENDS_S = 2.0
@@ -110,6 +115,9 @@ class Clock:
             except (DBAPIError, OSError) as error:
                 log.warning("schedules.tick_failed", reason=str(error))
                 pause = _AFTER_FAILURE_S
+            except Exception:  # the edge: other schedules must go on
+                log.exception("schedules.tick_crashed")
+                pause = _AFTER_FAILURE_S
             await asyncio.sleep(pause)
 
     async def _count(self) -> None:
@@ -119,6 +127,8 @@ class Clock:
                 await self.count_ends()
             except (DBAPIError, OSError) as error:
                 log.warning("schedules.count_failed", reason=str(error))
+            except Exception:  # as above
+                log.exception("schedules.count_crashed")
 
     async def _until_next(self) -> float:
         async with self._database.as_engine() as tx:
@@ -137,9 +147,23 @@ class Clock:
             tx = await self._database.bind(connection, workspace)
             firings = await self._firings(tx, workspace, rows)
             for firing in firings:
-                await act(firing)
+                await self._act(firing, act)
         self._tell(firings)
         return True
+
+    async def _act(self, firing: Firing, act: Callable[[Firing], Awaitable[None]]) -> None:
+        """Act on a schedule; one that cannot be dealt with is disabled and holds nobody up."""
+        try:
+            await act(firing)
+        except (PlatformError, AgentsError) as error:
+            await firing.give_up(str(error))
+        if firing.is_disabled:
+            subject: JsonObject = {
+                "id": str(firing.schedule.id),
+                "agent": firing.agent.name,
+                "reason": firing.schedule.disabled_reason,
+            }
+            await announce(firing.tx, firing.workspace, EventType.SCHEDULE_DISABLED, subject)
 
     async def _firings(
         self, tx: TenantConnection, workspace: WorkspaceId, rows: Sequence[Row[*tuple[Any, ...]]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from treadle.agents.errors import ExpressionError, InputsInvalid
+from treadle.agents.errors import ExpressionError, InputsInvalid, TemplateInvalid
 from treadle.agents.expressions import compile_value
 from treadle.agents.nodes.durations import parse_duration
 from treadle.agents.values import JsonObject, JsonValue
@@ -74,6 +74,12 @@ class Firing:
         self.schedule = self.schedule.starting(self.now)
         await update_schedule(self.tx, self.schedule)
 
+    async def give_up(self, reason: str) -> None:
+        """Disable a schedule that can never be dealt with as it is."""
+        self.schedule = replace(self.schedule, enabled=False, disabled_reason=reason)
+        self.is_disabled = True
+        await update_schedule(self.tx, self.schedule)
+
     async def fire(
         self, instants: Sequence[datetime], *, overlap: Overlap, priority: int = 0
     ) -> list[Fire]:
@@ -130,7 +136,7 @@ class Firing:
         try:
             given = _given(self.schedule, instant)
             run = await self.launcher.prepare(self.tx, self.workspace, self.agent, given, reason)
-        except (InputsInvalid, NotRunnable, ExpressionError) as error:
+        except (InputsInvalid, NotRunnable, TemplateInvalid, ExpressionError) as error:
             self.schedule = replace(self.schedule, failures=self.schedule.failures + 1)
             self._disable_if_failing()
             return Fire(instant, "refused", reason=str(error))
