@@ -1,0 +1,1 @@
+"""Trains the tiny checkpoint of DeepSeek-V3's architecture; see README.md."""
