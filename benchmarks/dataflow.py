@@ -15,7 +15,8 @@ from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph  # pyright: ignore[reportMissingTypeStubs]
 
-from treadle.agents.interpreter import Gate, Graph, compile_graph, execute
+from treadle.agents.interpreter import Gate, Graph, compile_graph
+from treadle.agents.interpreter.execution import execute
 from treadle.agents.language import parse_template
 from treadle.agents.ports import Ports, RunFacts, StepRecord, Succeeded
 from treadle.integrations.base import Effect, Params, Result, ToolContext, tool

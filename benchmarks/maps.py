@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from treadle.agents.interpreter import Gate, compile_graph, execute
+from treadle.agents.interpreter import Gate, compile_graph
+from treadle.agents.interpreter.execution import execute
 from treadle.agents.language import parse_template
 from treadle.agents.ports import Ports, RunFacts, StepRecord, Succeeded
 from treadle.integrations.base import Effect, Params, Result, ToolContext, tool
