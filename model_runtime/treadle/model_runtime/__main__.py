@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 import uvicorn
@@ -19,6 +20,7 @@ from treadle.model_runtime.kernels.abi import Library
 from treadle.model_runtime.kernels.build import BuildFailed, built
 from treadle.model_runtime.kernels.fused import FusedModel
 from treadle.model_runtime.loading import build as build_plain
+from treadle.model_runtime.planning import add_arguments, plan_text
 from treadle.model_runtime.server.app import ServerOptions, create_app
 from treadle.model_runtime.server.embeddings import load_embedder
 from treadle.model_runtime.server.generation import Served
@@ -33,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal comes; 2 says that it could not start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     given = vars(_parser().parse_args(arguments))
+    if given["command"] == "plan":
+        return print_plan(given["model"], gpus=given["gpus"], cpu_bandwidth=given["cpu_bandwidth"])
     if given.pop("command") == "kernels":
         return build_kernels()
     try:
@@ -62,6 +66,16 @@ def serve(settings: RuntimeSettings) -> None:
         log_level="warning",
         timeout_graceful_shutdown=GRACE_S,
     )
+
+
+def print_plan(model: Path, *, gpus: str, cpu_bandwidth: float) -> int:
+    """Write the plan; 2 if the config or the list of accelerators cannot be read."""
+    try:
+        sys.stdout.write(plan_text(model, gpus=gpus, cpu_bandwidth=cpu_bandwidth))
+    except ModelRuntimeError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
 
 
 def build_kernels() -> int:
@@ -100,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m treadle.model_runtime")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("kernels", help="Build the CPU kernels now, so that no start waits.")
+    add_arguments(commands.add_parser("plan", help="What a checkpoint needs; starts nothing."))
     serving = commands.add_parser("serve")
     for name, field in RuntimeSettings.model_fields.items():
         if name == "keys":
