@@ -20,6 +20,7 @@ from treadle.agents.ports import (
 )
 from treadle.integrations.models import ModelClient
 from treadle.platform.db.ids import WorkspaceId
+from treadle.platform.engine.budgets import BudgetedModels, Purse, effective, is_limited, paying
 from treadle.platform.engine.claims import ClaimedRun
 from treadle.platform.engine.journal import RunJournal
 from treadle.platform.engine.programs import Program, Programs
@@ -77,8 +78,13 @@ class GraphRunner:
         """See `Runner`."""
         program = await self._program(run.workspace_id, run.sha256)
         waits, children = self._waiting(run, journal)
-        async with self._toolbox.open(run) as tools:
-            return await execute(
+        budget = effective(program.template.budget, run.settings.get("budget"))
+        purse = Purse(budget, gate, journal.records) if is_limited(budget) else None
+        models = self._models if purse is None else BudgetedModels(self._models, purse)
+        if purse is not None and budget.steps is not None:
+            journal.on_step = purse.begin_step
+        async with self._toolbox.open(run) as tools, paying(purse):
+            outcome = await execute(
                 program.graph,
                 self._facts(run),
                 inputs=run.inputs,
@@ -88,7 +94,7 @@ class GraphRunner:
                 ports=Ports(
                     journal=journal,
                     tools=tools,
-                    models=self._models,
+                    models=models,
                     clock=self._clock,
                     processes=self._processes,
                     waits=waits,
@@ -97,6 +103,7 @@ class GraphRunner:
                 ),
                 gate=gate,
             )
+        return outcome if purse is None else purse.verdict(outcome)
 
     def _waiting(self, run: ClaimedRun, journal: RunJournal) -> tuple[Waits, Children]:
         if self._room is None:

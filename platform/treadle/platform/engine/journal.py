@@ -1,6 +1,6 @@
 """The interpreter's journal over one lease."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from treadle.agents.ports import FINISHED, StepRecord, StepStatus
@@ -28,6 +28,8 @@ def fold_ledger(records: list[StepRecord]) -> dict[Place, StepRecord]:
 class RunJournal:
     """One run's ledger for as long as its lease holds.
 
+    `on_step` is called with a step's path before any entry of it, and may raise `Blocked`.
+
     Args:
         ledger: How far the run was when it was claimed.
         on_delta: Takes pieces of model answers: run, path, text.
@@ -46,6 +48,7 @@ class RunJournal:
         on_started: Callable[[Sequence[RunId]], None] | None = None,
     ) -> None:
         self.inbox = inbox or Inbox()
+        self.on_step: Callable[[str], None] | None = None
         self._on_started = on_started
         self._lease = lease
         self._writer = writer
@@ -63,11 +66,20 @@ class RunJournal:
 
     def append(self, *records: StepRecord) -> None:
         """See `Journal`."""
+        if self.on_step is not None:
+            for record in records:
+                if record.call is None:
+                    self.on_step(record.path)
         self._writer.append(self._lease, *(step_entry(record) for record in records))
 
     async def durable(self) -> None:
         """See `Journal`. An entry that only says that a step began is waited for by nobody."""
         await self._writer.settle(self._lease)
+
+    @property
+    def records(self) -> Iterable[StepRecord]:
+        """What earlier owners left: the last entry of every place."""
+        return self._ledger.values()
 
     @property
     def epoch(self) -> int:

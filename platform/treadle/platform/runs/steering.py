@@ -2,8 +2,11 @@
 
 from uuid import UUID
 
-from sqlalchemy import TextClause, select, text
+from pydantic import ValidationError
+from sqlalchemy import TextClause, select, text, update
 
+from treadle.agents.errors import Issue
+from treadle.agents.language.model import Budget
 from treadle.agents.steps.settling import SettleAs
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.platform.approvals.repository import answer_wait, find_open_at, find_wait
@@ -12,7 +15,7 @@ from treadle.platform.engine import wait_statements
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.leases import ENDED
 from treadle.platform.engine.models import runs
-from treadle.platform.errors import Conflict, NotFound
+from treadle.platform.errors import Conflict, NotFound, Unprocessable
 from treadle.platform.runs.errors import RunFinished
 
 _PAUSE = text(
@@ -57,6 +60,23 @@ async def pause_run(tx: TenantConnection, run: UUID) -> None:
 async def resume_run(tx: TenantConnection, run: UUID) -> None:
     """Let it go on; raises `NotFound` or `RunFinished`."""
     await _steer(tx, _RESUME, run)
+
+
+async def raise_budget(tx: TenantConnection, run: UUID, budget: JsonObject) -> None:
+    """Change limits of a run; raises `NotFound`, `RunFinished` or `Unprocessable`."""
+    await _require_going(tx, run)
+    try:
+        Budget.model_validate(budget)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(("budget", *(str(part) for part in first["loc"])))
+        issue = Issue("error", where, None, None, first["msg"])
+        raise Unprocessable(f"{where}: {first['msg']}", issues=[issue]) from error
+    query = select(runs.c.settings).where(runs.c.id == run)
+    settings: JsonObject = (await tx.execute(query)).scalar_one()
+    before = settings.get("budget")
+    raised = settings | {"budget": {**(before if isinstance(before, dict) else {}), **budget}}
+    await tx.execute(update(runs).where(runs.c.id == run).values(settings=raised))
 
 
 async def settle_step(

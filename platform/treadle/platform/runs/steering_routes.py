@@ -15,7 +15,12 @@ from treadle.platform.engine.ids import RunId
 from treadle.platform.routing import Body, Wired, api_router, needs
 from treadle.platform.runs.repository import get_run
 from treadle.platform.runs.schemas import RunView
-from treadle.platform.runs.steering import pause_run, resume_run, settle_step
+from treadle.platform.runs.steering import (
+    pause_run,
+    raise_budget,
+    resume_run,
+    settle_step,
+)
 from treadle.platform.services import Services
 
 router = api_router(tags=["runs"])
@@ -36,6 +41,12 @@ class Settlement(Body):
         return self
 
 
+class Resumption(Body):
+    """What is different from here on; what the budget leaves out stays."""
+
+    budget: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+
+
 @router.post("/v1/runs/{run}/pause", status_code=HTTPStatus.ACCEPTED, response_model=RunView)
 async def pause(run: str, services: Wired, caller: Writer) -> Response:
     """Let running steps finish, then wait until somebody resumes the run."""
@@ -46,10 +57,14 @@ async def pause(run: str, services: Wired, caller: Writer) -> Response:
 
 
 @router.post("/v1/runs/{run}/resume", status_code=HTTPStatus.ACCEPTED, response_model=RunView)
-async def resume(run: str, services: Wired, caller: Writer) -> Response:
-    """Let a paused run go on."""
+async def resume(
+    run: str, services: Wired, caller: Writer, body: Resumption | None = None
+) -> Response:
+    """Let a paused run go on, with a larger budget if that is what it waits for."""
     run_id = parse_id("run", run)
     async with services.database.tenant(caller.workspace) as tx:
+        if body is not None and body.budget:
+            await raise_budget(tx, run_id, body.budget)
         await resume_run(tx, run_id)
     return await _show(services, caller, run_id)
 
