@@ -1,6 +1,7 @@
 """The API process: the only place where its parts meet."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -26,12 +27,15 @@ from treadle.platform.edge import Edge
 from treadle.platform.endpoints import routes as endpoints
 from treadle.platform.endpoints.availability import Availability
 from treadle.platform.files import routes as files
+from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.health import routes as health
 from treadle.platform.hooks import routes as hooks
 from treadle.platform.idempotency.answers import AnswerSeal
 from treadle.platform.installation import installation_secret
 from treadle.platform.members import routes as members
 from treadle.platform.openapi import install_openapi
+from treadle.platform.metrics.exposition import Exposition
+from treadle.platform.metrics.publisher import Publisher
 from treadle.platform.problems import install_problems
 from treadle.platform.runs import retry_routes as retry
 from treadle.platform.runs import routes as runs
@@ -114,6 +118,8 @@ def wire(settings: Settings) -> Services:
     return Services(
         settings=settings,
         database=database,
+    numbers = EngineConnection(settings.database_url)
+    process = f"api:{socket.gethostname()}:{settings.port}"
         keys=KeyRing(database, secret),
         vault=Vault(secret),
         tokens=tokens,
@@ -124,6 +130,8 @@ def wire(settings: Settings) -> Services:
         runs=RunService(
             database,
             library,
+        exposition=Exposition(numbers, process),
+        publisher=Publisher(numbers, process),
             database_url=settings.database_url,
             redis_url=settings.redis_url,
             tokens=tokens,
@@ -142,3 +150,5 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     yield
     await services.runs.stop()
     await services.database.close()
+    services.publisher.start()
+    await services.publisher.stop()

@@ -10,6 +10,8 @@ from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
 from treadle.platform.endpoints.availability import Availability
 from treadle.platform.idempotency.answers import AnswerSeal
+from treadle.platform.metrics.exposition import Exposition
+from treadle.platform.metrics.publisher import Publisher
 from treadle.platform.settings import Settings
 from treadle.platform.templates.library import TemplateLibrary
 
@@ -30,6 +32,8 @@ class Services:
     witness: Witness
     answers: AnswerSeal
     availability: Availability
+    exposition: Exposition
+    publisher: Publisher
     templates: TemplateLibrary
     runs: "RunService"
     launcher: "Launcher"

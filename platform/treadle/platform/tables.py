@@ -13,6 +13,7 @@ from treadle.platform.idempotency.models import idempotency_keys
 from treadle.platform.members.models import members
 from treadle.platform.schedules.models import schedule_fires, schedules
 from treadle.platform.templates.models import template_texts, template_versions
+from treadle.platform.metrics.models import process_metrics
 from treadle.platform.usage.models import usage_daily, usage_entries
 from treadle.platform.webhooks.models import webhook_deliveries, webhooks
 from treadle.platform.workspaces.models import workspaces
@@ -34,6 +35,7 @@ __all__ = [
     "run_values",
     "runs",
     "schedule_fires",
+    "process_metrics",
     "schedules",
     "step_cache",
     "template_texts",

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from treadle.platform.housekeeping.keeper import Housekeeper, Terms
 from treadle.platform.installation import installation_secret
 from treadle.platform.jobs import Bell
 from treadle.platform.log import get_log
+from treadle.platform.metrics.instruments import SWEPT
+from treadle.platform.metrics.publisher import Publisher
 from treadle.platform.runs.launch import Launcher
 from treadle.platform.schedules.clock import Clock, tell_cancelled
 from treadle.platform.settings import Settings
@@ -82,6 +85,7 @@ class WorkerService:
         self._database = Database(urls.database)
         self._guard = build_client(_policy(settings))
         self._texts = StoredTexts(EngineConnection(urls.database))
+        self._publisher = Publisher(EngineConnection(urls.database), f"worker:{name}")
         self._processes = HeavyProcesses()
         self._bell = Bell(urls.redis)
         toolbox = PlatformToolbox(
@@ -126,6 +130,7 @@ class WorkerService:
         """See `Service`."""
         all_tools()  # now, and not in the middle of the first run: it imports for half a second
         await self._host.start()
+        self._publisher.start()
 
     def ring(self, runs: Sequence[RunId]) -> None:
         """See `Service`."""
@@ -135,6 +140,7 @@ class WorkerService:
         """See `Service`."""
         await self._host.drain()
         await self._host.stop()
+        await self._publisher.stop()
         await self._bell.stop()
         await self._texts.close()
         await self._waiting.close()
@@ -152,6 +158,8 @@ class SchedulerService:
         self._connection = EngineConnection(urls.database)
         self._sweeper = Sweeper(self._connection)
         self._bell = Bell(urls.redis)
+        process = f"scheduler:{socket.gethostname()}:{os.getpid()}"
+        self._publisher = Publisher(EngineConnection(urls.database), process)
         terms = Terms.of_days(steps=settings.keep_steps_days, runs=settings.keep_runs_days)
         self._housekeeper = Housekeeper(urls.database, terms)
         self._database = Database(urls.database, pool_size=3)
@@ -163,9 +171,7 @@ class SchedulerService:
             on_cancelled=lambda runs: tell_cancelled(self._speaker, runs),
         )
         self._guard = build_client(_policy(settings))
-        self._courier = Courier(
-            self._database, Vault(installation_secret(settings)), self._guard
-        )
+        self._courier = Courier(self._database, Vault(installation_secret(settings)), self._guard)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -173,6 +179,7 @@ class SchedulerService:
         await self._sweep()
         self._bell.start()
         self._housekeeper.start()
+        self._publisher.start()
         self._speaker.start()
         self._clock.start()
         self._courier.start()
@@ -191,6 +198,7 @@ class SchedulerService:
         await self._courier.stop()
         await self._guard.aclose()
         await self._housekeeper.stop()
+        await self._publisher.stop()
         await self._bell.stop()
         await self._speaker.stop()
         await self._connection.close()
@@ -205,6 +213,7 @@ class SchedulerService:
     async def _sweep(self) -> None:
         found = await self._sweeper.sweep()
         if found:
+            SWEPT.inc(len(found))
             self._bell.ring(found)
 
 

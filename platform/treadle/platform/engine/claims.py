@@ -39,6 +39,7 @@ class ClaimedRun:
     seq: int
     inputs: JsonObject
     started_at: datetime
+    rung_at: datetime
     at: datetime
     parent_id: UUID | None = None
     frame: str = ""

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -33,6 +34,9 @@ from treadle.platform.engine.liveness import BEAT_S, DEAD_AFTER_S, Liveness
 from treadle.platform.engine.sweep import RING_AGAIN_S, Sweeper
 from treadle.platform.engine.writer import Committed, LogWriter
 from treadle.platform.log import get_log
+from treadle.platform.metrics.instruments import ACTIVE, BELL_SECONDS, CLAIMED, COMMIT_RUNS, SWEPT
+from treadle.platform.metrics.instruments import COMMITS as COMMITS_MADE
+from treadle.platform.metrics.records import observe_run
 
 MOST_PENDING = 10_000
 SWEEP_S = 2.0
@@ -130,6 +134,7 @@ class RunHost:
         self._claim_lock = asyncio.Lock()
         self._active: dict[RunId, _Active] = {}
         self._is_draining = False
+        ACTIVE.set_function(lambda: len(self._active))
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -213,6 +218,7 @@ class RunHost:
         async with self._claim_lock:
             runs = await self._next(free)
             claimed = await self._claims.take(runs)
+            CLAIMED.inc(len(claimed))
             self._overflowed = self._overflowed and bool(claimed)  # else others are at them
             resumed = [run.id for run in claimed if run.seq > (1 if run.is_pure else 2)]
             ledgers = await self._claims.ledgers(resumed) if resumed else {}
@@ -220,6 +226,7 @@ class RunHost:
             came = await self._claims.letters(waiting) if waiting else []
             letters = {one.id: one for one in came}
             for run in claimed:
+                BELL_SECONDS.observe(max(0.0, (run.at - run.rung_at).total_seconds()))
                 self._begin(run, ledgers.get(run.id, {}), letters.get(run.id))
 
     async def _next(self, free: int) -> list[RunId]:
@@ -260,7 +267,8 @@ class RunHost:
             await self._writer.release(lease, release, *entries)
             if lease.left_as is RunStatus.QUEUED:
                 self._bell.ring([run.id])
-            elif lease.left_as in ENDED:
+            elif lease.left_as is not None and lease.left_as in ENDED:
+                observe_run(lease.left_as, started_at=run.started_at, ended_at=datetime.now(UTC))
                 await self._family.ended(run)
         except (LeaseLost, CommitRefused) as lost:
             log.info("run.lost", run_id=str(run.id), reason=str(lost))
@@ -305,6 +313,7 @@ class RunHost:
                 log.warning("sweep.failed", reason=str(away))
                 continue
             if found:
+                SWEPT.inc(len(found))
                 # Here and everywhere: with the broker away, at least this process looks at them.
                 self.ring(found)
                 self._bell.ring(found)
@@ -344,6 +353,8 @@ class RunHost:
                 await self._postman.deliver(here)
 
     def _tell(self, committed: Sequence[Committed]) -> None:
+        COMMITS_MADE.inc()
+        COMMIT_RUNS.observe(len(committed))
         if committed:
             self._speaker.say(COMMITS, write_hints(committed))
 

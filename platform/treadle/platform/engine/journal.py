@@ -9,6 +9,7 @@ from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.inbox import Inbox
 from treadle.platform.engine.leases import Lease
 from treadle.platform.engine.writer import LogWriter
+from treadle.platform.metrics.records import observe_records
 
 Place: TypeAlias = tuple[str, str | None]
 Ledger: TypeAlias = Mapping[Place, StepRecord]
@@ -70,6 +71,7 @@ class RunJournal:
             for record in records:
                 if record.call is None:
                     self.on_step(record.path)
+        observe_records(records)
         self._writer.append(self._lease, *(step_entry(record) for record in records))
 
     async def durable(self) -> None:

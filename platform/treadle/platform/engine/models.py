@@ -102,6 +102,7 @@ runs = Table(
         "parent_id",
         postgresql_where=text("parent_id IS NOT NULL AND finished_at IS NULL"),
     ),
+    Index("ix_runs_waiting", "id", postgresql_where=text("status = 'waiting'")),
     Index("ix_runs_running", "worker", postgresql_where=text("status = 'running'")),
     Index(
         "ix_runs_wake_at",

@@ -103,7 +103,7 @@ WITH due AS (
         AND (wake_at IS NULL OR wake_at <= now())
 )
 SELECT id, workspace_id, root_id, template, version, sha256, trigger, owner, settings, connections,
-    is_pure, epoch, seq, inputs, parent_id, frame, children, signals, is_paused,
+    is_pure, epoch, seq, inputs, parent_id, frame, children, signals, is_paused, rung_at,
     coalesce(started_at, now()) AS started_at, now() AS at
 FROM taken
 """

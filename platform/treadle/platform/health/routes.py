@@ -6,7 +6,6 @@ from typing import Literal
 
 from fastapi import Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,6 +19,7 @@ router = api_router(tags=["health"])
 log = get_log(__name__)
 
 CHECK_TIMEOUT_S = 2.0
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Health(BaseModel):
@@ -59,9 +59,9 @@ async def readyz(services: Wired) -> JSONResponse:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def metrics() -> Response:
-    """Give the metrics of this process."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(services: Wired) -> Response:
+    """Give the metrics of all processes of this installation."""
+    return Response(await services.exposition.text(), media_type=TEXT_FORMAT)
 
 
 async def _database_state(database: Database) -> str:

@@ -10,6 +10,7 @@ from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine.broadcast import Listener
 from treadle.platform.engine.hints import delta_channel
 from treadle.platform.engine.ids import RunId
+from treadle.platform.metrics.instruments import STREAMS
 from treadle.platform.runs.feeds import Feeds
 from treadle.platform.runs.views import LogRow, show_time
 
@@ -71,12 +72,14 @@ async def stream_events(
         await pieces.put(_END)
 
     following = asyncio.create_task(follow())
+    STREAMS.inc()
     if listener is not None:
         await listener.join(delta_channel(run), hear)
     try:
         async for piece in _drain(pieces, following):
             yield piece
     finally:
+        STREAMS.dec()
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         if listener is not None:
