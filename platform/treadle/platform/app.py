@@ -18,6 +18,7 @@ from treadle.platform.audit.chain import Chain
 from treadle.platform.audit.witness import Witness
 from treadle.platform.auth import routes as auth
 from treadle.platform.auth.callers import KeyRing
+from treadle.platform.batches import routes as batches
 from treadle.platform.connections import routes as connections
 from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
@@ -70,6 +71,7 @@ ROUTERS = (
     schedules.router,
     hooks.router,
     webhooks.router,
+    batches.router,
 )
 
 _DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"

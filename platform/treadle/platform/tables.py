@@ -4,6 +4,7 @@ from treadle.platform.agents.models import agents
 from treadle.platform.artifacts.models import artifacts
 from treadle.platform.audit.models import audit_log
 from treadle.platform.auth.models import api_keys
+from treadle.platform.batches.models import batch_rows, batches
 from treadle.platform.cache.models import step_cache
 from treadle.platform.connections.models import connection_secrets, connections
 from treadle.platform.engine.models import log, run_values, runs, waits, workers
@@ -23,6 +24,8 @@ __all__ = [
     "api_keys",
     "artifacts",
     "audit_log",
+    "batch_rows",
+    "batches",
     "blobs",
     "connection_secrets",
     "connections",
