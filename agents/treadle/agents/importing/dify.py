@@ -1,6 +1,7 @@
 """Dify DSL files: `kind: app`, workflow mode."""
 
 import re
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from treadle.agents.importing.drafts import Draft, Workflow, free_id, placeholder, template_name
@@ -307,15 +308,9 @@ class _Import:
             for one in mappings(data.get("variables"))
         }
 
-        def read(found: re.Match[str]) -> str:
-            inside = found[0]
-            for name, source in names.items():
-                inside = re.sub(
-                    rf"(?<![\w.'\"]){re.escape(name)}\b", lambda _, s=source: f"({s})", inside
-                )
-            return f"${inside}"
-
-        return _MARKED.sub(read, string(data.get("template")))
+        return _MARKED.sub(
+            lambda found: f"${_named(found[0], names)}", string(data.get("template"))
+        )
 
     def _read(self, selector: JsonValue) -> str:
         """An expression for a value selector; null where its source is not there any more."""
@@ -331,6 +326,14 @@ class _Import:
         field = _FIELDS.get(_kind(data), {}).get(parts[1], f".{parts[1]}")
         rest = "".join(f".{part}" for part in parts[2:])
         return f"{name}{field}{rest} | default(none)" if field or rest else name
+
+
+def _named(text: str, sources: Mapping[str, str]) -> str:
+    """Text with expressions for the names in it, leaving fields and quoted names alone."""
+    for name, source in sources.items():
+        written = f"({source})".replace("\\", r"\\")
+        text = re.sub(rf"(?<![\w.'\"]){re.escape(name)}\b", written, text)
+    return text
 
 
 def _concurrency(data: JsonObject) -> int:

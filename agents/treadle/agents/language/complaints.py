@@ -130,6 +130,8 @@ def _path_in(raw: JsonValue, loc: tuple[int | str, ...], *, is_missing: bool) ->
                 here = here[step]
             case list(), int() if step < len(here):
                 here = here[step]
+            case _ if position == 0:
+                here = None  # a key of the model, put there since by a repair
             case _ if not (is_missing and position == len(loc) - 1):
                 continue
             case _:

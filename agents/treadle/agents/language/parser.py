@@ -185,6 +185,8 @@ class _Parser:
         elif complaint.at == "holder":
             if path in document.values:  # it stands there, but was wrong and has been reported
                 return
+            if path[:-1] and path[:-1] not in document.values:  # what it lacks is missing itself
+                return
             spot = self._holder(path[:-1])
         elif complaint.offset is not None:
             spot = document.spot_inside(path, complaint.offset)

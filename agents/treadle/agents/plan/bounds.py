@@ -131,7 +131,7 @@ def _model(node: LlmNode | AgentNode, attempts: Range, path: str) -> Tally:
     repairs = 0 if node.config.output_schema is None else REPAIRS
     asked = node.config.max_steps if isinstance(node, AgentNode) else 1
     calls = Range(1, asked + repairs).times(attempts)
-    unknowns = (f"how many tokens `{path}` reads depends on what the run finds",)
+    unknowns: tuple[str, ...] = (f"how many tokens `{path}` reads depends on what the run finds",)
     tools: dict[str, Range] = {}
     tokens = ANY
     if isinstance(node, AgentNode):

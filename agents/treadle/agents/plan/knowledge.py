@@ -52,7 +52,7 @@ def _number(stop: nodes.Expr, known: Known) -> int | None:
             return max(0, number)
         case nodes.Getattr(node=nodes.Name(name=name), attr=key):
             holder = known.get(name)
-            number = holder.get(key) if isinstance(holder, dict) else None
-            return max(0, number) if isinstance(number, int) else None
+            found = holder.get(key) if isinstance(holder, dict) else None
+            return max(0, found) if isinstance(found, int) else None
         case _:
             return None

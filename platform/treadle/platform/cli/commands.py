@@ -27,6 +27,7 @@ COMMANDS = {
     "lint": Command("Check a template's file; needs no service.", "cli.lint"),
     "test": Command("Run a template's own tests; needs no service.", "cli.testing"),
     "plan": Command("Say what a run would need, before it runs.", "cli.planning"),
+    "import": Command("Turn a workflow of Dify or n8n into a template.", "cli.importing"),
     "push": Command("Publish a template's file.", "cli.push"),
     "keys": Command("Make API keys.", "cli.keys"),
     "runtime": Command("Serve a model, or plan what one needs.", "cli.runtime"),
