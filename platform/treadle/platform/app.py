@@ -116,24 +116,24 @@ def wire(settings: Settings) -> Services:
         raise ValueError("TREADLE_DATABASE_URL is not set; `treadle up` brings a database along")
     database = Database(settings.database_url)
     secret = installation_secret(settings)
+    numbers = EngineConnection(settings.database_url)
+    process = f"api:{socket.gethostname()}:{settings.port}"
     library, tokens = TemplateLibrary(), WaitTokens(secret)
     return Services(
         settings=settings,
         database=database,
-    numbers = EngineConnection(settings.database_url)
-    process = f"api:{socket.gethostname()}:{settings.port}"
         keys=KeyRing(database, secret),
         vault=Vault(secret),
         tokens=tokens,
         witness=Witness(database, Chain(secret)),
         answers=AnswerSeal(secret),
         availability=Availability(),
+        exposition=Exposition(numbers, process),
+        publisher=Publisher(numbers, process),
         templates=library,
         runs=RunService(
             database,
             library,
-        exposition=Exposition(numbers, process),
-        publisher=Publisher(numbers, process),
             database_url=settings.database_url,
             redis_url=settings.redis_url,
             tokens=tokens,
