@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 import httpx
 
-from treadle.platform.client import calls
+from treadle.platform.client import calls, trigger_calls
 from treadle.platform.client.call import Call, following
 from treadle.platform.client.feed import Feed
 from treadle.platform.client.method import sends_async
@@ -50,6 +50,30 @@ class AsyncClient:
     call_back = sends_async(calls.call_back)
     list_artifacts = sends_async(calls.list_artifacts)
     get_artifact = sends_async(calls.get_artifact)
+
+    create_schedule = sends_async(trigger_calls.create_schedule)
+    list_schedules = sends_async(trigger_calls.list_schedules)
+    get_schedule = sends_async(trigger_calls.get_schedule)
+    update_schedule = sends_async(trigger_calls.update_schedule)
+    delete_schedule = sends_async(trigger_calls.delete_schedule)
+    next_fires = sends_async(trigger_calls.next_fires)
+    list_fires = sends_async(trigger_calls.list_fires)
+    backfill_schedule = sends_async(trigger_calls.backfill_schedule)
+
+    list_hooks = sends_async(trigger_calls.list_hooks)
+    list_hook_events = sends_async(trigger_calls.list_hook_events)
+    replay_hook_event = sends_async(trigger_calls.replay_hook_event)
+
+    create_webhook = sends_async(trigger_calls.create_webhook)
+    list_webhooks = sends_async(trigger_calls.list_webhooks)
+    delete_webhook = sends_async(trigger_calls.delete_webhook)
+    list_deliveries = sends_async(trigger_calls.list_deliveries)
+    redeliver = sends_async(trigger_calls.redeliver)
+
+    create_batch = sends_async(trigger_calls.create_batch)
+    get_batch = sends_async(trigger_calls.get_batch)
+    get_batch_results = sends_async(trigger_calls.get_batch_results)
+    retry_batch = sends_async(trigger_calls.retry_batch)
 
     upload_file = sends_async(calls.upload_file)
     get_file = sends_async(calls.get_file)

@@ -92,14 +92,17 @@ def create_agent(
     version: str | None = None,
     settings: Values | None = None,
     connections: Mapping[str, str] | None = None,
+    triggers: bool | Sequence[Values] = False,
 ) -> Call[Agent]:
-    """Make an agent of a template."""
+    """Make an agent of a template; `triggers` are all it proposes, or a list as it writes them."""
+    taken: JsonValue = triggers if isinstance(triggers, bool) else [dict(one) for one in triggers]
     body = given(
         name=name,
         template=_plain(template),
         version=version,
         settings=_plain(settings),
         connections=_plain(connections),
+        triggers=taken or None,
     )
     return Call("POST", "/v1/agents", body_of(Agent), json=body, headers=once())
 

@@ -48,6 +48,15 @@ class Validation(Answer):
     issues: tuple[Issue, ...] = ()
 
 
+class Trigger(Answer):
+    """A trigger an agent took; a webhook's secret is known where it was made."""
+
+    id: str
+    use: str
+    url: str | None = None
+    secret: str | None = None
+
+
 class Agent(Answer):
     """A template at a version with its settings and connections bound."""
 
@@ -57,6 +66,7 @@ class Agent(Answer):
     version: str
     settings: Object
     connections: Mapping[str, str] = Field(default_factory=dict[str, str])
+    triggers: tuple[Trigger, ...] = ()
 
 
 class RunError(Answer):

@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 
 import httpx
 
-from treadle.platform.client import calls
+from treadle.platform.client import calls, trigger_calls
 from treadle.platform.client.call import Call, following
 from treadle.platform.client.feed import Feed
 from treadle.platform.client.method import sends
@@ -53,6 +53,30 @@ class Client:
     call_back = sends(calls.call_back)
     list_artifacts = sends(calls.list_artifacts)
     get_artifact = sends(calls.get_artifact)
+
+    create_schedule = sends(trigger_calls.create_schedule)
+    list_schedules = sends(trigger_calls.list_schedules)
+    get_schedule = sends(trigger_calls.get_schedule)
+    update_schedule = sends(trigger_calls.update_schedule)
+    delete_schedule = sends(trigger_calls.delete_schedule)
+    next_fires = sends(trigger_calls.next_fires)
+    list_fires = sends(trigger_calls.list_fires)
+    backfill_schedule = sends(trigger_calls.backfill_schedule)
+
+    list_hooks = sends(trigger_calls.list_hooks)
+    list_hook_events = sends(trigger_calls.list_hook_events)
+    replay_hook_event = sends(trigger_calls.replay_hook_event)
+
+    create_webhook = sends(trigger_calls.create_webhook)
+    list_webhooks = sends(trigger_calls.list_webhooks)
+    delete_webhook = sends(trigger_calls.delete_webhook)
+    list_deliveries = sends(trigger_calls.list_deliveries)
+    redeliver = sends(trigger_calls.redeliver)
+
+    create_batch = sends(trigger_calls.create_batch)
+    get_batch = sends(trigger_calls.get_batch)
+    get_batch_results = sends(trigger_calls.get_batch_results)
+    retry_batch = sends(trigger_calls.retry_batch)
 
     upload_file = sends(calls.upload_file)
     get_file = sends(calls.get_file)
