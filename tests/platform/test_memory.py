@@ -22,6 +22,9 @@ def test_the_api_loads_nothing_that_only_workers_need() -> None:
     assert not loaded & workers_only
 
 
-def test_without_a_collector_nothing_of_tracing_is_loaded() -> None:
-    loaded = loaded_by("treadle.workers.__main__")
-    assert "google.protobuf" not in loaded
+def test_tracing_loads_no_library_of_its_own() -> None:
+    code = "import sys, treadle.workers.__main__; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded = set(shown.stdout.split())
+    assert "treadle.platform.tracing.exporter" in loaded
+    assert not loaded & {"opentelemetry.sdk", "grpc", "google.protobuf"}

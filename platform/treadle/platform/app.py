@@ -27,27 +27,29 @@ from treadle.platform.docs_page import docs_page
 from treadle.platform.edge import Edge
 from treadle.platform.endpoints import routes as endpoints
 from treadle.platform.endpoints.availability import Availability
-from treadle.platform.files import routes as files
 from treadle.platform.engine.connections import EngineConnection
+from treadle.platform.files import routes as files
 from treadle.platform.health import routes as health
 from treadle.platform.hooks import routes as hooks
 from treadle.platform.idempotency.answers import AnswerSeal
 from treadle.platform.installation import installation_secret
 from treadle.platform.members import routes as members
-from treadle.platform.openapi import install_openapi
 from treadle.platform.metrics.exposition import Exposition
 from treadle.platform.metrics.publisher import Publisher
+from treadle.platform.openapi import install_openapi
+from treadle.platform.plans import routes as plans
 from treadle.platform.problems import install_problems
 from treadle.platform.runs import retry_routes as retry
 from treadle.platform.runs import routes as runs
-from treadle.platform.runs.launch import Launcher
 from treadle.platform.runs import steering_routes as steering
+from treadle.platform.runs.launch import Launcher
 from treadle.platform.runs.service import RunService
 from treadle.platform.schedules import routes as schedules
 from treadle.platform.services import Services
 from treadle.platform.settings import Settings
 from treadle.platform.templates import routes as templates
 from treadle.platform.templates.library import TemplateLibrary
+from treadle.platform.tracing.exporter import exporter_of
 from treadle.platform.usage import routes as usage
 from treadle.platform.webhooks import routes as webhooks
 from treadle.platform.workspaces.service import bootstrap
@@ -61,6 +63,7 @@ ROUTERS = (
     endpoints.router,
     templates.router,
     agents.router,
+    plans.router,
     runs.router,
     retry.router,
     steering.router,
@@ -99,7 +102,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     install_problems(app)
     install_openapi(app)
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, exporter=services.exporter)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -130,6 +133,7 @@ def wire(settings: Settings) -> Services:
         availability=Availability(),
         exposition=Exposition(numbers, process),
         publisher=Publisher(numbers, process),
+        exporter=exporter_of(settings.otlp_endpoint, service="treadle-api"),
         templates=library,
         runs=RunService(
             database,
@@ -149,8 +153,12 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         await asyncio.to_thread(migrate, services.settings.database_url)
     await bootstrap(services.database, services.settings)
     await services.runs.start()
+    services.publisher.start()
+    if services.exporter is not None:
+        services.exporter.start()
     yield
+    if services.exporter is not None:
+        await services.exporter.stop()
+    await services.publisher.stop()
     await services.runs.stop()
     await services.database.close()
-    services.publisher.start()
-    await services.publisher.stop()

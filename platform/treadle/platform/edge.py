@@ -12,6 +12,9 @@ from treadle.platform.db.ids import new_id
 from treadle.platform.health.metrics import REQUEST_SECONDS
 from treadle.platform.log import get_log
 from treadle.platform.problems import internal_problem
+from treadle.platform.tracing.context import TraceContext, present
+from treadle.platform.tracing.exporter import Exporter
+from treadle.platform.tracing.requests import RequestTrace
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -28,15 +31,18 @@ log = get_log(__name__)
 class Edge:
     """Catches what nothing below expected, once, and answers 500 without a word about it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, exporter: Exporter | None = None) -> None:
         self._app = app
+        self._exporter = exporter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; anything but HTTP passes through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers)
+        trace = self._begin_trace(headers.get("traceparent"))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         answer = _Answer(send, request_id)
@@ -48,7 +54,17 @@ class Edge:
             if not answer.started:
                 await internal_problem()(scope, receive, answer.send)
         finally:
-            _observe(scope, answer.status, time.perf_counter() - started)
+            route = _observe(scope, answer.status, time.perf_counter() - started)
+            if trace is not None and self._exporter is not None:
+                method = str(scope["method"])
+                trace.end(self._exporter, method=method, route=route, status=answer.status)
+
+    def _begin_trace(self, traceparent: str | None) -> RequestTrace | None:
+        """Note where the request is in its trace; without a collector that is what it says."""
+        caller = None if traceparent is None else TraceContext.read(traceparent)
+        trace = None if self._exporter is None else RequestTrace(caller)
+        present.set(caller if trace is None else trace.context)
+        return trace
 
 
 class _Answer:
@@ -72,14 +88,15 @@ class _Answer:
         await self._send(message)
 
 
-def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get("x-request-id", "")
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else str(new_id())
 
 
-def _observe(scope: Scope, status: int, seconds: float) -> None:
+def _observe(scope: Scope, status: int, seconds: float) -> str:
+    """Count and log a request; returns its route."""
     # The route's pattern, not the path: ids and names would be tenants' and without bound.
-    route = getattr(scope.get("route"), "path", "unmatched")
+    route = str(getattr(scope.get("route"), "path", "unmatched"))
     REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
     log.info(
         "request.answered",
@@ -88,3 +105,4 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
         status=status,
         milliseconds=round(seconds * 1000, 1),
     )
+    return route

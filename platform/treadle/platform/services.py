@@ -14,6 +14,7 @@ from treadle.platform.metrics.exposition import Exposition
 from treadle.platform.metrics.publisher import Publisher
 from treadle.platform.settings import Settings
 from treadle.platform.templates.library import TemplateLibrary
+from treadle.platform.tracing.exporter import Exporter
 
 if TYPE_CHECKING:  # it reads bodies, which routing declares, which needs this module
     from treadle.platform.runs.launch import Launcher
@@ -34,6 +35,7 @@ class Services:
     availability: Availability
     exposition: Exposition
     publisher: Publisher
+    exporter: Exporter | None
     templates: TemplateLibrary
     runs: "RunService"
     launcher: "Launcher"

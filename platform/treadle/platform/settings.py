@@ -55,6 +55,11 @@ class Settings(BaseSettings):
         default="",
         description="Comma list of host:port or CIDR that tools may reach although private.",
     )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="OpenTelemetry collector, OTLP over HTTP; `/v1/traces` is appended. "
+        "Absent: no traces.",
+    )
     keep_steps_days: int = Field(
         default=30,
         ge=0,

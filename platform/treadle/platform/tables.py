@@ -13,8 +13,8 @@ from treadle.platform.hooks.models import hook_events, hooks
 from treadle.platform.idempotency.models import idempotency_keys
 from treadle.platform.members.models import members
 from treadle.platform.schedules.models import schedule_fires, schedules
-from treadle.platform.templates.models import template_texts, template_versions
 from treadle.platform.metrics.models import process_metrics
+from treadle.platform.templates.models import template_texts, template_versions
 from treadle.platform.usage.models import usage_daily, usage_entries
 from treadle.platform.webhooks.models import webhook_deliveries, webhooks
 from treadle.platform.workspaces.models import workspaces
@@ -35,17 +35,17 @@ __all__ = [
     "idempotency_keys",
     "log",
     "members",
+    "process_metrics",
     "run_values",
     "runs",
     "schedule_fires",
-    "process_metrics",
     "schedules",
     "step_cache",
     "template_texts",
     "template_versions",
-    "waits",
     "usage_daily",
     "usage_entries",
+    "waits",
     "webhook_deliveries",
     "webhooks",
     "workers",

@@ -174,6 +174,7 @@ def test_every_route_that_changes_something_has_an_action(app: FastAPI) -> None:
     actions = {route.path: route.action for route in routes_of(app) if route.action}
     assert actions["/v1/keys/{key}"] == "keys.delete"
     assert "/v1/runs" not in actions
+    assert actions["/v1/agents/{agent}/batches"] == "batches.create"
     for route in routes_of(app):
         if "DELETE" in (route.methods or set()) and route.scope is not None:
             assert route.action, route.path

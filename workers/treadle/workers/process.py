@@ -40,6 +40,7 @@ from treadle.platform.runs.launch import Launcher
 from treadle.platform.schedules.clock import Clock, tell_cancelled
 from treadle.platform.settings import Settings
 from treadle.platform.templates.library import TemplateLibrary
+from treadle.platform.tracing.exporter import exporter_of
 from treadle.platform.webhooks.courier import Courier
 from treadle.workers.heavy import HeavyProcesses
 
@@ -111,6 +112,7 @@ class WorkerService:
             ),
             caches=partial(WorkspaceCache, self._database),
         )
+        self._exporter = exporter_of(settings.otlp_endpoint, service="treadle-worker")
         self._host = RunHost(
             HostOptions(
                 name=name,
@@ -123,6 +125,7 @@ class WorkerService:
             runner=runner,
             bell=self._bell,
             on_replaced=end_this_process,
+            exporter=self._exporter,
         )
         self._bell.start()
 
@@ -131,6 +134,8 @@ class WorkerService:
         all_tools()  # now, and not in the middle of the first run: it imports for half a second
         await self._host.start()
         self._publisher.start()
+        if self._exporter is not None:
+            self._exporter.start()
 
     def ring(self, runs: Sequence[RunId]) -> None:
         """See `Service`."""
@@ -141,6 +146,8 @@ class WorkerService:
         await self._host.drain()
         await self._host.stop()
         await self._publisher.stop()
+        if self._exporter is not None:
+            await self._exporter.stop()
         await self._bell.stop()
         await self._texts.close()
         await self._waiting.close()

@@ -28,7 +28,10 @@ def is_written(method: str, path: str) -> bool:
 
 
 def action_name(path: str, endpoint: str) -> str:
-    """`keys.create` for the route function `create` under `/v1/keys`."""
+    """`keys.create` for the route function `create` under `/v1/keys`.
+
+    What is made under something else has its own name: `batches.create`.
+    """
     parts = [part for part in path.split("/") if part and not part.startswith("{")]
-    subject = parts[1] if len(parts) > 1 else parts[0]
+    subject = parts[-1] if endpoint == "create" else parts[min(1, len(parts) - 1)]
     return f"{subject}.{endpoint}"

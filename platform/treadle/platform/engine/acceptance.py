@@ -54,6 +54,7 @@ class NewRun:
     created_by: UUID | None
     answer: KeyedAnswer | None = None
     children: JsonObject | None = None
+    traceparent: str | None = None
 
 
 class Acceptance:
@@ -180,6 +181,7 @@ def _arrays(runs: Sequence[NewRun]) -> tuple[list[object], ...]:
         [dump(run.inputs) for run in runs],
         [run.created_by for run in runs],
         [None if run.children is None else dump(run.children) for run in runs],
+        [run.traceparent for run in runs],
     )
 
 

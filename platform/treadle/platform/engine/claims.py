@@ -40,6 +40,7 @@ class ClaimedRun:
     inputs: JsonObject
     started_at: datetime
     rung_at: datetime
+    traceparent: str | None
     at: datetime
     parent_id: UUID | None = None
     frame: str = ""

@@ -37,6 +37,8 @@ from treadle.platform.log import get_log
 from treadle.platform.metrics.instruments import ACTIVE, BELL_SECONDS, CLAIMED, COMMIT_RUNS, SWEPT
 from treadle.platform.metrics.instruments import COMMITS as COMMITS_MADE
 from treadle.platform.metrics.records import observe_run
+from treadle.platform.tracing.exporter import Exporter
+from treadle.platform.tracing.runs import RunTrace
 
 MOST_PENDING = 10_000
 SWEEP_S = 2.0
@@ -93,6 +95,7 @@ class RunHost:
 
     Args:
         on_replaced: Called when another process took this one's name: it must end.
+        exporter: Where spans go; without one there are none.
     """
 
     def __init__(
@@ -102,12 +105,14 @@ class RunHost:
         runner: Runner,
         bell: Ringer,
         on_replaced: Callable[[], None],
+        exporter: Exporter | None = None,
     ) -> None:
         url = options.database_url
         self._options = options
         self._runner = runner
         self._bell = bell
         self._on_replaced = on_replaced
+        self._exporter = exporter
         self._housekeeping = EngineConnection(url)
         self._claiming = EngineConnection(url)
         self._claims = Claims(self._claiming, worker=options.name)
@@ -247,6 +252,7 @@ class RunHost:
             recipient.take(letters)
         if run.is_paused:
             gate.close(Closed.PAUSE)
+        trace = self._trace(run)
         journal = RunJournal(
             lease,
             self._writer,
@@ -254,11 +260,21 @@ class RunHost:
             on_delta=self._delta,
             inbox=inbox,
             on_started=self._bell.ring,
+            trace=trace,
         )
-        active.task = asyncio.create_task(self._advance(run, lease, journal, gate))
+        active.task = asyncio.create_task(self._advance(run, lease, journal, gate, trace))
+
+    def _trace(self, run: ClaimedRun) -> RunTrace | None:
+        trace = None if self._exporter is None else RunTrace(run, self._exporter)
+        return trace if trace is not None and trace.is_wanted else None
 
     async def _advance(
-        self, run: ClaimedRun, lease: Lease, journal: RunJournal, gate: Gate
+        self,
+        run: ClaimedRun,
+        lease: Lease,
+        journal: RunJournal,
+        gate: Gate,
+        trace: RunTrace | None,
     ) -> None:
         if run.is_pure:
             self._writer.append(lease, run_entry("started"))
@@ -269,6 +285,8 @@ class RunHost:
                 self._bell.ring([run.id])
             elif lease.left_as is not None and lease.left_as in ENDED:
                 observe_run(lease.left_as, started_at=run.started_at, ended_at=datetime.now(UTC))
+                if trace is not None:
+                    trace.end(lease.left_as)
                 await self._family.ended(run)
         except (LeaseLost, CommitRefused) as lost:
             log.info("run.lost", run_id=str(run.id), reason=str(lost))

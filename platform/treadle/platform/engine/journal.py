@@ -1,7 +1,7 @@
 """The interpreter's journal over one lease."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from treadle.agents.ports import FINISHED, StepRecord, StepStatus
 from treadle.platform.engine.entries import step_entry
@@ -26,6 +26,14 @@ def fold_ledger(records: list[StepRecord]) -> dict[Place, StepRecord]:
     return {(record.path, record.call): record for record in records}
 
 
+class Trace(Protocol):
+    """What makes spans of records."""
+
+    def observe(self, records: Sequence[StepRecord]) -> None:
+        """See what was entered."""
+        ...
+
+
 class RunJournal:
     """One run's ledger for as long as its lease holds.
 
@@ -36,6 +44,7 @@ class RunJournal:
         on_delta: Takes pieces of model answers: run, path, text.
         inbox: What came for the run from outside.
         on_started: Takes the runs that it has just started.
+        trace: Sees every record.
     """
 
     def __init__(
@@ -47,10 +56,12 @@ class RunJournal:
         on_delta: Callable[[RunId, str, str], None],
         inbox: Inbox | None = None,
         on_started: Callable[[Sequence[RunId]], None] | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self.inbox = inbox or Inbox()
         self.on_step: Callable[[str], None] | None = None
         self._on_started = on_started
+        self._trace = trace
         self._lease = lease
         self._writer = writer
         self._ledger = ledger
@@ -72,6 +83,8 @@ class RunJournal:
                 if record.call is None:
                     self.on_step(record.path)
         observe_records(records)
+        if self._trace is not None:
+            self._trace.observe(records)
         self._writer.append(self._lease, *(step_entry(record) for record in records))
 
     async def durable(self) -> None:

@@ -76,6 +76,8 @@ runs = Table(
     Column("frame", Text, nullable=False, server_default=text("''")),
     # Which versions its `template:` nodes mean, and theirs; null where there are none.
     Column("children", JSON),
+    # Where in which trace it was started, as W3C writes it; null where the root's id is the trace.
+    Column("traceparent", Text),
     # Raised by whatever comes for the run from outside: it may not park over one it has not seen.
     Column("signals", Integer, nullable=False, server_default=text("0")),
     Column("is_paused", Boolean, nullable=False, server_default=text("false")),

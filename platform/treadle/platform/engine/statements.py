@@ -104,6 +104,7 @@ WITH due AS (
 )
 SELECT id, workspace_id, root_id, template, version, sha256, trigger, owner, settings, connections,
     is_pure, epoch, seq, inputs, parent_id, frame, children, signals, is_paused, rung_at,
+    traceparent,
     coalesce(started_at, now()) AS started_at, now() AS at
 FROM taken
 """
@@ -125,12 +126,13 @@ ACCEPT = """
 WITH r AS (
     INSERT INTO runs (
         id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
-        settings, connections, is_pure, wake_at, inputs, created_by, children, status, seq
+        settings, connections, is_pure, wake_at, inputs, created_by, children,
+        traceparent, status, seq
     )
     SELECT u.*, 'queued', 1 FROM unnest(
         %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[],
         %s::bytea[], %s::text[], %s::text[], %s::json[], %s::json[], %s::bool[],
-        %s::timestamptz[], %s::json[], %s::uuid[], %s::json[]
+        %s::timestamptz[], %s::json[], %s::uuid[], %s::json[], %s::text[]
     ) AS u
     ON CONFLICT (id) DO NOTHING
     RETURNING id, workspace_id
@@ -147,12 +149,12 @@ WITH u AS (
     SELECT * FROM unnest(
         %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[],
         %s::bytea[], %s::text[], %s::text[], %s::json[], %s::json[], %s::bool[],
-        %s::timestamptz[], %s::json[], %s::uuid[], %s::json[],
+        %s::timestamptz[], %s::json[], %s::uuid[], %s::json[], %s::text[],
         %s::text[], %s::bytea[], %s::int[], %s::bytea[], %s::bool[]
     ) AS u (
         id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
         settings, connections, is_pure, wake_at, inputs, created_by, children,
-        key, fingerprint, answer_status, sealed, is_final
+        traceparent, key, fingerprint, answer_status, sealed, is_final
     )
 ), k AS (
     INSERT INTO idempotency_keys (
@@ -166,10 +168,12 @@ WITH u AS (
 ), r AS (
     INSERT INTO runs (
         id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
-        settings, connections, is_pure, wake_at, inputs, created_by, children, status, seq
+        settings, connections, is_pure, wake_at, inputs, created_by, children,
+        traceparent, status, seq
     )
     SELECT id, workspace_id, root_id, agent_id, agent, template, version, sha256, trigger, owner,
-        settings, connections, is_pure, wake_at, inputs, created_by, children, 'queued', 1
+        settings, connections, is_pure, wake_at, inputs, created_by, children,
+        traceparent, 'queued', 1
     FROM u WHERE key IS NULL OR id IN (SELECT run_id FROM k)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, workspace_id

@@ -99,16 +99,16 @@ CANCEL_ORPHANS = _ROOTS_ORPHANS + _CANCEL
 
 START_CHILD = """
 WITH p AS (
-    SELECT id, workspace_id, root_id, owner, trigger, priority, created_by FROM runs
-    WHERE id = %(parent)s AND epoch = %(epoch)s AND status = 'running' FOR SHARE
+    SELECT id, workspace_id, root_id, owner, trigger, priority, created_by, traceparent
+    FROM runs WHERE id = %(parent)s AND epoch = %(epoch)s AND status = 'running' FOR SHARE
 ), r AS (
     INSERT INTO runs (id, workspace_id, root_id, template, version, sha256, trigger, owner,
         settings, connections, is_pure, priority, inputs, created_by, parent_id, frame, children,
-        status, seq)
+        traceparent, status, seq)
     SELECT %(id)s::uuid, p.workspace_id, p.root_id, %(template)s::text, %(version)s::text,
         %(sha256)s::bytea, p.trigger, p.owner, %(settings)s::json, %(connections)s::json, false,
         p.priority, %(inputs)s::json, p.created_by, p.id, %(frame)s::text, %(children)s::json,
-        'queued', 1
+        p.traceparent, 'queued', 1
     FROM p
     ON CONFLICT (id) DO NOTHING
     RETURNING id, workspace_id

@@ -36,6 +36,7 @@ from treadle.platform.runs.views import Progress, RunRow, is_dropped, show_run
 from treadle.platform.templates.library import Checked, TemplateLibrary
 from treadle.platform.templates.repository import get_text, keep_text
 from treadle.platform.templates.resolution import TemplateSource, resolve_source
+from treadle.platform.tracing.context import present
 
 _MOST_KEPT = 10_000
 
@@ -271,6 +272,7 @@ def _lacks_outputs(progress: Progress, watch: Watch) -> bool:
 
 def _new_run(caller: Caller, bound: Bound, inputs: JsonObject, order: Order) -> NewRun:
     run = RunId(new_id())
+    trace = present.get()
     agent, template = bound.agent, bound.program.template
     return NewRun(
         id=run,
@@ -289,6 +291,7 @@ def _new_run(caller: Caller, bound: Bound, inputs: JsonObject, order: Order) -> 
         wake_at=order.run_at,
         inputs=inputs,
         created_by=caller.key_id,
+        traceparent=None if trace is None else trace.write(),
     )
 
 
