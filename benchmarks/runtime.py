@@ -1,11 +1,13 @@
-"""Decode and prefill of the model runtime against Transformers, on this machine, in one run.
+"""Decode and prefill of the model runtime against its peers, on this machine, in one run.
 
     python benchmarks/runtime.py          # nano, float32, batch 1 and 8, context 128
     python benchmarks/runtime.py --all    # both shapes and dtypes, batch 1 to 32, 128 and 1,024
+    python benchmarks/runtime.py --drafts --embedded    # the tiny checkpoint; SmolLM2
 
 The engines take turns within each row, so that a busy moment hits all of them; the best and the
-median step are told. The weights are random and the same for all. Beside every row stands the
-time that the row's bytes take at the read bandwidth measured in the same run.
+median step are told. The weights are random and the same for all. llama.cpp takes part where
+`llama-cpp-python` is installed. Beside every decode stands the time that its bytes take at the read
+bandwidth measured in the same run, beside every prefill the time of torch.matmul over its shapes.
 """
 
 import argparse
@@ -13,10 +15,12 @@ import json
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from time import perf_counter
+from time import perf_counter, sleep
 
 import torch
+from llama_peer import LlamaPeer
 from pydantic import JsonValue
+from runtime_models import draft_figures, embedded_figures
 from torch import Tensor
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, DynamicCache
 
@@ -78,7 +82,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Row:
-    """Milliseconds of one engine in one row; `limit` is the bytes' time at read bandwidth."""
+    """Milliseconds of one engine in one row; `limit` is of the bytes, or of torch.matmul."""
 
     shape: str
     dtype: str
@@ -99,6 +103,10 @@ def main() -> None:
     bandwidth = read_bandwidth()
     print(f"read bandwidth {bandwidth / 1e9:.1f} GB/s, {arguments.threads} threads")
     rows: list[Row] = []
+    if arguments.drafts:
+        print(json.dumps(draft_figures()), flush=True)
+    if arguments.embedded:
+        print(json.dumps(embedded_figures()), flush=True)
     for shape in arguments.shapes:
         for dtype in arguments.dtypes:
             for row in measure(shape, dtype, arguments, bandwidth):
@@ -111,7 +119,9 @@ def parse() -> argparse.Namespace:
     """`--all` is the whole table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", action="store_true")
-    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=["nano"])
+    parser.add_argument("--drafts", action="store_true", help="the tiny checkpoint's gain by MTP")
+    parser.add_argument("--embedded", action="store_true", help="SmolLM2 against Transformers")
+    parser.add_argument("--shapes", nargs="*", choices=list(SHAPES), default=["nano"])
     parser.add_argument("--dtypes", nargs="+", choices=list(DTYPES), default=["float32"])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--contexts", nargs="+", type=int, default=[128])
@@ -139,18 +149,24 @@ def measure(
     ours = {"plain": plain, "fused": accelerated(plain)}
     if ours["fused"] is plain:
         del ours["fused"]
+    peer = llama_peer(theirs, config, threads=arguments.threads)
     width = DTYPES[dtype].itemsize
     for context in arguments.contexts:
         for batch in arguments.batches:
             steps = {name: our_decode(model, batch, context) for name, model in ours.items()}
             steps["transformers"] = their_decode(theirs, batch, context)
+            if peer is not None:
+                steps["llama.cpp"] = peer.decode(batch, context)
             limit = read_per_step(config, batch) * width / bandwidth
             for name, times in take_turns(steps, arguments.rounds).items():
                 yield row_of(shape, dtype, "decode", batch, context, name, times, limit)
     reads = {name: our_prefill(model, 512) for name, model in ours.items()}
     reads["transformers"] = their_prefill(theirs, 512)
+    if peer is not None:
+        reads["llama.cpp"] = peer.prefill(512)
+    limit = matmul_time(config, 512, DTYPES[dtype])
     for name, times in take_turns(reads, max(arguments.rounds // 3, 3)).items():
-        yield row_of(shape, dtype, "prefill", 1, 512, name, times, 0)
+        yield row_of(shape, dtype, "prefill", 1, 512, name, times, limit)
 
 
 def row_of(
@@ -168,17 +184,39 @@ def row_of(
     return Row(shape, dtype, task, batch, context, engine, best, median, limit * 1e3)
 
 
+BURST = 3
+PAUSE_S = 0.02  # the threads of the engine before spin for a while
+
+
 def take_turns(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each step; the first round warms up and is not counted."""
+    """Seconds of each step; in each turn the first one warms up and is not counted.
+
+    torch's threads would spin beside the fused kernels' own, so it has one during their turns.
+    """
     times: dict[str, list[float]] = {name: [] for name in steps}
+    threads = torch.get_num_threads()
     with torch.inference_mode():
-        for number in range(rounds + 1):
+        for _ in range(rounds):
             for name, step in steps.items():
-                begun = perf_counter()
+                torch.set_num_threads(1 if name == "fused" else threads)
+                sleep(PAUSE_S)
                 step()
-                if number:
+                for _ in range(BURST):
+                    begun = perf_counter()
+                    step()
                     times[name].append(perf_counter() - begun)
+    torch.set_num_threads(threads)
     return times
+
+
+def llama_peer(
+    theirs: DeepseekV3ForCausalLM, config: DeepseekConfig, *, threads: int
+) -> LlamaPeer | None:
+    """llama.cpp on the same weights, if it is installed."""
+    try:
+        return LlamaPeer(theirs.state_dict(), config, threads=threads)
+    except ImportError:
+        return None
 
 
 def our_decode(model: Decoder, batch: int, context: int) -> Callable[[], None]:
@@ -256,6 +294,49 @@ def read_per_step(config: DeepseekConfig, batch: int) -> float:
         + sparse * ((touched + config.shared_experts) * expert + hidden * config.experts)
         + config.vocab_size * hidden
     )
+
+
+def matmul_time(config: DeepseekConfig, length: int, dtype: torch.dtype) -> float:
+    """Seconds of torch.matmul over the products of a prompt, attention's among them.
+
+    Experts have their average share of tokens, and every token sees half of the prompt.
+    """
+    hidden, heads = config.hidden_size, config.heads
+    rank, query = config.kv_lora_rank, config.q_lora_rank or hidden
+    per_head, key = config.nope_dim + config.rope_dim, rank + config.rope_dim
+    share = length * config.top_experts // config.experts
+    layers, sparse = config.layers, config.layers - config.dense_layers
+    wide, narrow = config.intermediate_size, config.moe_intermediate_size
+    shared = narrow * config.shared_experts
+    products = [  # how often, rows, inner, columns
+        (layers, length, hidden, query + key),
+        (layers, length, query, heads * per_head),
+        (layers * heads, length, config.nope_dim, rank),
+        (layers, heads * length, key, length // 2),
+        (layers, heads * length, length // 2, rank),
+        (layers * heads, length, rank, config.value_dim),
+        (layers, length, heads * config.value_dim, hidden),
+        (config.dense_layers, length, hidden, 2 * wide),
+        (config.dense_layers, length, wide, hidden),
+        (sparse, length, hidden, 2 * shared),
+        (sparse, length, shared, hidden),
+        (sparse * config.experts, share, hidden, 2 * narrow),
+        (sparse * config.experts, share, narrow, hidden),
+        (1, 1, hidden, config.vocab_size),
+    ]
+    return sum(count * _product(sizes, dtype) for count, *sizes in products)
+
+
+def _product(sizes: list[int], dtype: torch.dtype) -> float:
+    """The best of a few."""
+    rows, inner, columns = sizes
+    left, right = torch.randn(rows, inner, dtype=dtype), torch.randn(inner, columns, dtype=dtype)
+    times: list[float] = []
+    for _ in range(6):
+        begun = perf_counter()
+        torch.matmul(left, right)
+        times.append(perf_counter() - begun)
+    return min(times)
 
 
 def read_bandwidth() -> float:

@@ -21,7 +21,7 @@ from treadle.model_runtime.archives import MemoryArchive
 from treadle.model_runtime.batch import Span, lay_out
 from treadle.model_runtime.config import DeepseekConfig, parse_config
 from treadle.model_runtime.dense import DenseModel
-from treadle.model_runtime.kernels.abi import Library
+from treadle.model_runtime.kernels.abi import Library, RowOutside
 from treadle.model_runtime.kernels.build import built
 from treadle.model_runtime.kernels.describe import Memory, parts_of
 from treadle.model_runtime.kernels.fused import FusedModel, supports
@@ -111,6 +111,24 @@ def test_a_request_gets_the_same_bits_alone_and_among_32() -> None:
         alone = fused.states(lay_out([span]), empty_cache(fused, 40 * 32))
         row = batch.order[index]
         assert torch.equal(together[row : row + len(span.tokens)], alone)
+
+
+@pytest.mark.parametrize("slots", [[0, 1, 40], [0, -1, 2], [99, 1, 2]])
+def test_a_row_outside_the_cache_is_refused_before_anything_is_written(slots: list[int]) -> None:
+    fused, _, _ = models(config_of("plain"), "")
+    cache = empty_cache(fused, 40)
+    with pytest.raises(RowOutside, match="40"):
+        fused.states(lay_out([Span([1, 2, 3], 0, slots)]), cache)
+    assert torch.equal(cache, empty_cache(fused, 40))
+
+
+def test_another_models_cache_is_refused() -> None:
+    fused, _, _ = models(config_of("plain"), "")
+    batch = lay_out([Span([1], 0, [0])])
+    with pytest.raises(ValueError, match="not this model's"):
+        fused.states(batch, torch.zeros(1, 40, fused.cache_width))
+    with pytest.raises(TypeError, match="float32"):
+        fused.states(batch, empty_cache(fused, 40).bfloat16())
 
 
 def test_mtp_drafts_like_the_plain_module() -> None:

@@ -1,7 +1,7 @@
 """The structures of `cpu/model.h` for ctypes, and the functions of `cpu/entry.cpp`."""
 
 import ctypes
-from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_bool, c_float, c_int32, c_int64, c_void_p
 from pathlib import Path
 
 
@@ -86,7 +86,15 @@ class CStep(Structure):
         ("cache", c_void_p),
         ("layer_stride", c_int64),
         ("width", c_int32),
+        ("rows", c_int64),
     ]
+
+
+class RowOutside(IndexError):
+    """A step names a row that the cache does not have: a fault of its caller."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(f"a token reads or writes a row outside the cache of {rows}")
 
 
 class Library:
@@ -103,17 +111,24 @@ class Library:
         self._kernels = c_void_p(kernels)
         name = self._library.treadle_name
         name.restype, name.argtypes = ctypes.c_char_p, [c_void_p]
+        for entry in (self._library.treadle_trunk, self._library.treadle_draft):
+            entry.restype = c_bool
         self.variant: str = name(self._kernels).decode()
 
     def trunk(self, model: CModel, step: CStep, x: int) -> None:
-        """Run all layers on the rows at `x`, in place."""
-        self._library.treadle_trunk(
+        """Run all layers on the rows at `x`, in place; raises `RowOutside`."""
+        fits: bool = self._library.treadle_trunk(
             self._kernels, ctypes.byref(model), ctypes.byref(step), c_void_p(x)
         )
+        if not fits:
+            raise RowOutside(int(step.rows))
 
     def draft(self, model: CModel, step: CStep, *, hidden: int, x: int, depth: int) -> None:
-        """Run one MTP module on embeddings at `x` and states at `hidden`; result at `x`."""
-        self._library.treadle_draft(
+        """Run one MTP module on embeddings at `x` and states at `hidden`; result at `x`.
+
+        Raises `RowOutside`.
+        """
+        fits: bool = self._library.treadle_draft(
             self._kernels,
             ctypes.byref(model),
             ctypes.byref(step),
@@ -121,6 +136,8 @@ class Library:
             c_void_p(x),
             c_int32(depth),
         )
+        if not fits:
+            raise RowOutside(int(step.rows))
 
     def logits(self, model: CModel, *, states: int, count: int, out: int) -> None:
         """Multiply `count` rows with the head."""

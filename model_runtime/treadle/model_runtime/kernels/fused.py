@@ -37,7 +37,7 @@ class FusedModel:
     def states(self, batch: Batch, cache: Tensor) -> Tensor:
         """The states after the last norm, (tokens, hidden), float32."""
         x = self._embedding.rows(batch.tokens).float()
-        step, kept = self._step(batch, cache)
+        step, kept = self._step(batch, cache, layers=self.config.layers)
         self._library.trunk(self._model, step, x.data_ptr())
         del kept
         return x
@@ -55,17 +55,21 @@ class FusedModel:
         """MTP module `depth` on tokens and the states before them; feeds `logits`."""
         x = self._embedding.rows(batch.tokens).float()
         hidden = hidden.contiguous()
-        step, kept = self._step(batch, cache)
+        step, kept = self._step(batch, cache, layers=self.config.layers + depth + 1)
         self._library.draft(
             self._model, step, hidden=hidden.data_ptr(), x=x.data_ptr(), depth=depth
         )
         del kept
         return x
 
-    def _step(self, batch: Batch, cache: Tensor) -> tuple[CStep, tuple[Tensor, ...]]:
+    def _step(
+        self, batch: Batch, cache: Tensor, *, layers: int
+    ) -> tuple[CStep, tuple[Tensor, ...]]:
         """The batch by address, and the tensors that must outlive the call."""
         if cache.dtype != torch.float32 or not cache.is_contiguous():
             raise TypeError("the fused kernel keeps its cache in contiguous float32")
+        if cache.shape[0] < layers or cache.shape[2] != self.cache_width:
+            raise ValueError(f"a cache of {tuple(cache.shape)} is not this model's")
         turn = rotation(self._angles, batch.positions, scale=rotation_scale(self.config.rope))
         cos, sin = turn.cos.contiguous(), turn.sin.contiguous()
         tables = [group.table.contiguous() for group in batch.groups]
@@ -88,6 +92,7 @@ class FusedModel:
             cache.data_ptr(),
             cache.stride(0),
             cache.shape[2],
+            cache.shape[1],
         )
         return step, (cos, sin, starts, visible, *tables)
 

@@ -35,6 +35,17 @@ static inline f16x sums(f16x* v) {
 #undef TREADLE_HALF
 }
 
+// The largest lane, in every lane.
+static inline f16x highest(f16x v) {
+#define TREADLE_HIGHER(...) { const f16x other = __builtin_shufflevector(v, v, __VA_ARGS__); v = v > other ? v : other; }
+  TREADLE_HIGHER(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+  TREADLE_HIGHER(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+  TREADLE_HIGHER(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
+  TREADLE_HIGHER(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+#undef TREADLE_HIGHER
+  return v;
+}
+
 // Scores of H heads against up to 16 rows: one f16x per head.
 template <int H>
 static inline void score(const float* const* q, const Rows16& rows, int key_offset, int width,
@@ -90,13 +101,15 @@ struct Look {  // what one token sees in one layer
   float scale;
 };
 
+constexpr float LOWEST = -3.4e38f;  // finite, so that no difference is a NaN
+
 // H heads of one token: q[h] (key_width) to out[h] (value_width).
 template <int H>
 static void attend(const float* const* q, const Look& look, float* const* out) {
-  float maximum[H], total[H];
+  f16x maximum[H], total[H];
   for (int h = 0; h < H; h++) {
-    maximum[h] = -3.4e38f;
-    total[h] = 0;
+    maximum[h] = splat(LOWEST);
+    total[h] = f16x{};
     std::fill(out[h], out[h] + look.value_width, 0.f);
   }
   for (int first = 0; first < look.visible; first += LANES) {
@@ -104,26 +117,29 @@ static void attend(const float* const* q, const Look& look, float* const* out) {
     rows.count = std::min(LANES, look.visible - first);
     for (int j = 0; j < rows.count; j++)
       rows.row[j] = look.cache + look.table[first + j] * (int64_t)look.width;
+    const i16x there = i16x{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} < rows.count;
     f16x scores[H];
     score<H>(q, rows, look.key_offset, look.key_width, scores);
     float weights[H][LANES];
     for (int h = 0; h < H; h++) {
-      const f16x scaled = scores[h] * splat(look.scale);
-      float top = maximum[h];
-      for (int j = 0; j < rows.count; j++) top = std::max(top, scaled[j]);
-      store(weights[h], exponential(scaled - splat(top)));
-      for (int j = rows.count; j < LANES; j++) weights[h][j] = 0;
-      const float shrink = exponential(splat(maximum[h] - top))[0];
-      total[h] = total[h] * shrink + sum(load(weights[h]));
-      if (top != maximum[h])
+      const f16x scaled = there ? scores[h] * splat(look.scale) : splat(LOWEST);
+      f16x top = highest(scaled);
+      top = top > maximum[h] ? top : maximum[h];
+      const f16x share = there ? exponential(scaled - top) : f16x{};
+      store(weights[h], share);
+      if (top[0] != maximum[h][0]) {
+        const f16x shrink = exponential(maximum[h] - top);
+        total[h] *= shrink;
         for (int d = 0; d < look.value_width; d += LANES)
-          store(out[h] + d, load(out[h] + d) * splat(shrink));
-      maximum[h] = top;
+          store(out[h] + d, load(out[h] + d) * shrink);
+        maximum[h] = top;
+      }
+      total[h] += share;
     }
     mix<H>(weights, rows, look.value_offset, look.value_width, out);
   }
   for (int h = 0; h < H; h++) {
-    const f16x share = splat(1.f / total[h]);
+    const f16x share = splat(1.f / sum(total[h]));
     for (int d = 0; d < look.value_width; d += LANES) store(out[h] + d, load(out[h] + d) * share);
   }
 }
@@ -134,12 +150,13 @@ static inline void attend_heads(int heads, const float* q, size_t q_stride, cons
   for (int h = 0; h < heads;) {
     const float* queries[4];
     float* results[4];
-    const int count = heads - h >= 4 ? 4 : heads - h >= 2 ? 2 : 1;
+    const int count = std::min(heads - h, 4);
     for (int i = 0; i < count; i++) {
       queries[i] = q + (h + i) * q_stride;
       results[i] = out + (h + i) * out_stride;
     }
     if (count == 4) attend<4>(queries, look, results);
+    else if (count == 3) attend<3>(queries, look, results);
     else if (count == 2) attend<2>(queries, look, results);
     else attend<1>(queries, look, results);
     h += count;

@@ -30,6 +30,18 @@ const Kernels* find(const char* name) {
   return nullptr;
 }
 
+// Whether every row that the step names lies in the cache. A wrong one would be read or, worse,
+// written in somebody else's memory.
+bool fits(const treadle::Step& step) {
+  const auto inside = [&](int64_t row) { return row >= 0 && row < step.rows; };
+  for (int t = 0; t < step.tokens; t++) {
+    if (!inside(step.slots[t]) || step.visible[t] < 1) return false;
+    for (int i = 0; i < step.visible[t]; i++)
+      if (!inside(step.tables[t][i])) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 extern "C" {
@@ -37,12 +49,17 @@ extern "C" {
 // The kernels of this name, or the best for this processor if it is empty; null if it lacks them.
 const void* treadle_kernels(const char* name) { return find(name); }
 const char* treadle_name(const void* kernels) { return ((const Kernels*)kernels)->name; }
-void treadle_trunk(const void* kernels, const treadle::Model* model, const treadle::Step* step, float* x) {
+// Both say whether the step fitted; if not, nothing was done.
+bool treadle_trunk(const void* kernels, const treadle::Model* model, const treadle::Step* step, float* x) {
+  if (!fits(*step)) return false;
   ((const Kernels*)kernels)->trunk(*model, *step, x);
+  return true;
 }
-void treadle_draft(const void* kernels, const treadle::Model* model, const treadle::Step* step,
+bool treadle_draft(const void* kernels, const treadle::Model* model, const treadle::Step* step,
                    const float* hidden, float* x, int depth) {
+  if (!fits(*step) || depth < 0 || depth >= model->modules) return false;
   ((const Kernels*)kernels)->draft(*model, *step, hidden, x, depth);
+  return true;
 }
 void treadle_logits(const void* kernels, const treadle::Model* model, const float* states, int count, float* out) {
   ((const Kernels*)kernels)->logits(*model, states, count, out);

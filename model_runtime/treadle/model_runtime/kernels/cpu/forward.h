@@ -21,7 +21,8 @@ struct Buffer {
   void shape(int rows, size_t width, bool narrow) {
     ld = width;
     if (values.size() < rows * width + LANES) values.resize(rows * width + LANES);
-    if (narrow && halves.size() < values.size()) halves.resize(values.size());
+    if (!narrow) halves.clear();  // another model may have left some
+    else if (halves.size() < values.size()) halves.resize(values.size());
   }
   float* row(int m) { return values.data() + m * ld; }
   Rows rows(size_t offset = 0, int m = 0) const {
@@ -67,20 +68,41 @@ struct Pick {  // one token's use of one expert
   int token, place;
 };
 
+// A few tokens: every member does small things for itself rather than wait for the others.
+constexpr int FEW = 4;
+constexpr int SMALL_ROUTER = 65536;  // weights
+
 class Forward {
  public:
-  Forward(const Model& model, const Step& step, Member& member) : model_(model), step_(step), me_(member) {}
-
-  struct Scratch {
-    Buffer normed, down, query, lifted, heads, gate_up, inner, parts, pair;
+  struct Routing {
     std::vector<float> router, weights;
     std::vector<int> chosen;
   };
+  struct Scratch {
+    Buffer normed, down, query, lifted, heads, gate_up, inner, shared, parts, pair;
+    Routing routing;
+  };
+  struct Own {  // one member's, kept from step to step
+    Buffer normed, gathered, made, mixed;
+    Routing routing;
+    std::vector<std::vector<Pick>> picks;
+  };
+
+  Forward(const Model& model, const Step& step, Member& member, Scratch& s)
+      : model_(model), step_(step), me_(member), few_(step.tokens <= FEW),
+        routes_alone_(few_ && (int64_t)model.experts * model.hidden <= SMALL_ROUTER),
+        normed_(few_ ? own().normed : s.normed),
+        routing_(routes_alone_ ? own().routing : s.routing) {
+    if (few_) normed_.shape(step.tokens, model.hidden, model.narrow);
+    if (routes_alone_) shape(routing_, model, step.tokens);
+  }
+  static void shape(Routing& r, const Model& m, int tokens);
   static void shape(Scratch& s, const Model& m, int tokens);
 
   // x (tokens, hidden), changed in place by layer `index`.
   void block(int index, Scratch& s, float* x);
   void norm_rows(const float* x, const float* weight, Buffer& out, int offset = 0);
+  void norm(const float* x, const float* weight);
   void project(const Matrix& w, const Buffer& x, Buffer& y, int count, bool narrow);
   void add_projection(const Matrix& w, const Buffer& x, float* y, int count);
 
@@ -90,16 +112,26 @@ class Forward {
   void grouped_attention(const Layer& layer, float* cache, Scratch& s);
   void feed_forward(const Layer& layer, Scratch& s, float* x);
   void mixture(const Layer& layer, Scratch& s, float* x);
-  void choose(const Layer& layer, Scratch& s, int token);
+  void route(const Layer& layer);
+  void choose(const Layer& layer, int token);
+  void gate_shared(const Layer& layer, Buffer& inner, Scratch& s);
   void experts(const Layer& layer, Scratch& s);
   Look look(float* cache, int token) const {
     return {cache, step_.width, step_.tables[token], step_.visible[token], 0, 0, 0, 0,
             model_.attention_scale};
   }
 
+  static Own& own() {
+    static thread_local Own own;
+    return own;
+  }
+
   const Model& model_;
   const Step& step_;
   Member& me_;
+  const bool few_, routes_alone_;
+  Buffer& normed_;
+  Routing& routing_;
 };
 
 inline void Forward::shape(Scratch& s, const Model& m, int tokens) {
@@ -125,10 +157,24 @@ inline void Forward::shape(Scratch& s, const Model& m, int tokens) {
   s.heads.shape(tokens, pad(m.heads * (m.kv_heads ? m.rope : m.value)), narrow);
   s.gate_up.shape(tokens * (routed + 1), widest, false);
   s.inner.shape(tokens * (routed + 1), inner, narrow);
+  s.shared.shape(tokens, inner, narrow);
   s.parts.shape(tokens * (routed + 1), pad(m.hidden), false);
-  s.router.resize((size_t)tokens * pad(std::max(m.experts, 1)));
-  s.weights.resize((size_t)tokens * std::max(routed, 1));
-  s.chosen.resize((size_t)tokens * std::max(routed, 1));
+  shape(s.routing, m, tokens);
+}
+
+inline void Forward::shape(Routing& r, const Model& m, int tokens) {
+  const int routed = m.experts ? m.top_experts : 0;
+  r.router.resize((size_t)tokens * pad(std::max(m.experts, 1)));
+  r.weights.resize((size_t)tokens * std::max(routed, 1));
+  r.chosen.resize((size_t)tokens * std::max(routed, 1));
+}
+
+inline void Forward::norm(const float* x, const float* weight) {
+  if (!few_) return norm_rows(x, weight, normed_);
+  for (int t = 0; t < step_.tokens; t++) {
+    rms_norm(x + (size_t)t * model_.hidden, weight, model_.hidden, model_.eps, normed_.row(t));
+    normed_.narrow(t, 0, model_.hidden);
+  }
 }
 
 inline void Forward::norm_rows(const float* x, const float* weight, Buffer& out, int offset) {
@@ -156,12 +202,12 @@ inline void Forward::add_projection(const Matrix& w, const Buffer& x, float* y, 
 inline void Forward::block(int index, Scratch& s, float* x) {
   const Layer& layer = model_.layer[index];
   float* cache = step_.cache + index * step_.layer_stride;
-  norm_rows(x, layer.attention_norm, s.normed);
-  project(layer.down, s.normed, s.down, step_.tokens, false);
+  norm(x, layer.attention_norm);
+  project(layer.down, normed_, s.down, step_.tokens, false);
   if (model_.kv_heads) grouped_attention(layer, cache, s);
   else latent_attention(layer, cache, s);
   add_projection(layer.out, s.heads, x, step_.tokens);
-  norm_rows(x, layer.mlp_norm, s.normed);
+  norm(x, layer.mlp_norm);
   if (layer.router.data) mixture(layer, s, x);
   else feed_forward(layer, s, x);
 }
@@ -200,7 +246,8 @@ inline void Forward::latent_attention(const Layer& layer, float* cache, Scratch&
       rotate(lifted, step_.cos + t * m.rope / 2, step_.sin + t * m.rope / 2, m.rope, m.interleaved);
     }
   }
-  std::vector<float> mixed((size_t)(last - first) * m.kv_rank);
+  own().mixed.shape(last - first, m.kv_rank, false);
+  std::vector<float>& mixed = own().mixed.values;
   for (int t = 0; t < step_.tokens; t++) {
     Look seen = look(cache, t);
     seen.key_width = key;
@@ -243,23 +290,30 @@ inline void Forward::grouped_attention(const Layer& layer, float* cache, Scratch
   me_.wait();
 }
 
-inline void Forward::feed_forward(const Layer& layer, Scratch& s, float* x) {
+// SiLU(gate) · up of the dense layer or the shared expert.
+inline void Forward::gate_shared(const Layer& layer, Buffer& inner, Scratch& s) {
   const int pairs = tiles(layer.gate_up) / 2;
   const int begin = me_.begin(pairs), end = me_.end(pairs);
-  multiply(layer.gate_up, s.normed.rows(), step_.tokens, 2 * begin, 2 * end, s.gate_up.values.data(), s.gate_up.ld);
+  // Rows of its own: those before belong to the routed experts.
+  float* made = s.gate_up.row(model_.experts ? step_.tokens * model_.top_experts : 0);
+  multiply(layer.gate_up, normed_.rows(), step_.tokens, 2 * begin, 2 * end, made, s.gate_up.ld);
   for (int t = 0; t < step_.tokens; t++) {
-    swiglu(s.gate_up.row(t), begin, end, s.inner.row(t));
-    s.inner.narrow(t, begin * LANES, end * LANES);
+    swiglu(made + t * s.gate_up.ld, begin, end, inner.row(t));
+    inner.narrow(t, begin * LANES, end * LANES);
   }
+}
+
+inline void Forward::feed_forward(const Layer& layer, Scratch& s, float* x) {
+  gate_shared(layer, s.shared, s);
   me_.wait();
-  add_projection(layer.mlp_down, s.inner, x, step_.tokens);
+  add_projection(layer.mlp_down, s.shared, x, step_.tokens);
 }
 
 // Choose by biased scores among the best groups, weigh by the unbiased ones; experts in order.
 // Source: DeepSeek-V3, arXiv:2412.19437, eq. 12 to 16.
-inline void Forward::choose(const Layer& layer, Scratch& s, int token) {
+inline void Forward::choose(const Layer& layer, int token) {
   const Model& m = model_;
-  float* score = s.router.data() + (size_t)token * pad(m.experts);
+  float* score = routing_.router.data() + (size_t)token * pad(m.experts);
   std::vector<float> biased(m.experts), group(m.groups);
   for (int e = 0; e < m.experts; e++) {
     score[e] = 1.f / (1.f + std::exp(-score[e]));
@@ -282,13 +336,13 @@ inline void Forward::choose(const Layer& layer, Scratch& s, int token) {
     group[worst] = -INFINITY;
     std::fill_n(biased.begin() + worst * size, size, -INFINITY);
   }
-  int* chosen = s.chosen.data() + (size_t)token * m.top_experts;
+  int* chosen = routing_.chosen.data() + (size_t)token * m.top_experts;
   for (int k = 0; k < m.top_experts; k++) {
     chosen[k] = (int)(std::max_element(biased.begin(), biased.end()) - biased.begin());
     biased[chosen[k]] = -INFINITY;
   }
   std::sort(chosen, chosen + m.top_experts);
-  float total = 1e-20f, *weights = s.weights.data() + (size_t)token * m.top_experts;
+  float total = 1e-20f, *weights = routing_.weights.data() + (size_t)token * m.top_experts;
   for (int k = 0; k < m.top_experts; k++) total += score[chosen[k]];
   for (int k = 0; k < m.top_experts; k++)
     weights[k] = (m.normalise ? score[chosen[k]] / total : score[chosen[k]]) * m.routed_scale;
@@ -297,16 +351,19 @@ inline void Forward::choose(const Layer& layer, Scratch& s, int token) {
 // Every chosen expert on its tokens: `parts` row token · k + place. Tiles are dealt by their cost.
 inline void Forward::experts(const Layer& layer, Scratch& s) {
   const Model& m = model_;
-  std::vector<std::vector<Pick>> picks(m.experts);
+  auto& picks = own().picks;
+  if (picks.size() < (size_t)m.experts) picks.resize(m.experts);
+  for (int e = 0; e < m.experts; e++) picks[e].clear();
   for (int t = 0; t < step_.tokens; t++)
-    for (int k = 0; k < m.top_experts; k++) picks[s.chosen[(size_t)t * m.top_experts + k]].push_back({t, k});
-  Buffer gathered, made;
+    for (int k = 0; k < m.top_experts; k++) picks[routing_.chosen[(size_t)t * m.top_experts + k]].push_back({t, k});
+  Buffer &gathered = own().gathered, &made = own().made;
   for (int stage = 0; stage < 2; stage++) {
     const Matrix* weights = stage ? layer.expert_down : layer.expert_gate_up;
     const int unit = stage ? 1 : 2;  // gate and up are computed together
     const int units = tiles(weights[0]) / unit;
     int64_t total = 0, before = 0;
-    for (auto& list : picks) total += (int64_t)list.size() * units + (list.empty() ? 0 : 2 * units);
+    for (int e = 0; e < m.experts; e++)
+      total += picks[e].empty() ? 0 : (int64_t)(picks[e].size() + 2) * units;
     const int64_t low = total * me_.rank / me_.size, high = total * (me_.rank + 1) / me_.size;
     for (int e = 0; e < m.experts; e++) {
       const int count = (int)picks[e].size();
@@ -318,7 +375,7 @@ inline void Forward::experts(const Layer& layer, Scratch& s) {
       const int begin = edge(low), end = edge(high);
       before += cost * units;
       if (begin == end) continue;
-      const Buffer& source = stage ? s.inner : s.normed;
+      const Buffer& source = stage ? s.inner : normed_;
       const int width = weights[e].k;
       gathered.shape(count, width, m.narrow);
       for (int i = 0; i < count; i++) {
@@ -340,29 +397,42 @@ inline void Forward::experts(const Layer& layer, Scratch& s) {
         }
       }
     }
+    if (!stage && layer.gate_up.data) gate_shared(layer, s.shared, s);
     me_.wait();
   }
 }
 
+inline void Forward::route(const Layer& layer) {
+  float* scores = routing_.router.data();
+  const int all = tiles(layer.router), width = pad(model_.experts);
+  if (routes_alone_) {
+    multiply(layer.router, normed_.rows(), step_.tokens, 0, all, scores, width);
+    for (int t = 0; t < step_.tokens; t++) choose(layer, t);
+    return;
+  }
+  multiply(layer.router, normed_.rows(), step_.tokens, me_.begin(all), me_.end(all), scores, width);
+  me_.wait();
+  for (int t = me_.begin(step_.tokens); t < me_.end(step_.tokens); t++) choose(layer, t);
+  me_.wait();
+}
+
+// x + the routed experts' answers by weight, then the shared expert's, unscaled.
 inline void Forward::mixture(const Layer& layer, Scratch& s, float* x) {
   const Model& m = model_;
-  const int begin = me_.begin(tiles(layer.router)), end = me_.end(tiles(layer.router));
-  Rows plain = s.normed.rows();
-  multiply(layer.router, plain, step_.tokens, begin, end, s.router.data(), pad(m.experts));
-  me_.wait();
-  for (int t = me_.begin(step_.tokens); t < me_.end(step_.tokens); t++) choose(layer, s, t);
-  me_.wait();
+  route(layer);
   experts(layer, s);
-  const int from = me_.begin(m.hidden), to = me_.end(m.hidden);
+  const int all = tiles(layer.expert_down[0]), begin = me_.begin(all), end = me_.end(all);
+  const int from = begin * LANES, to = std::min(end * LANES, m.hidden);
   for (int t = 0; t < step_.tokens; t++)
     for (int i = from; i < to; i++) {
       float total = 0;
       for (int k = 0; k < m.top_experts; k++)
-        total += s.weights[(size_t)t * m.top_experts + k] * s.parts.row(t * m.top_experts + k)[i];
+        total += routing_.weights[(size_t)t * m.top_experts + k] * s.parts.row(t * m.top_experts + k)[i];
       x[(size_t)t * m.hidden + i] += total;
     }
+  if (layer.gate_up.data)
+    multiply(layer.mlp_down, s.shared.rows(), step_.tokens, begin, end, x, m.hidden, true);
   me_.wait();
-  if (layer.gate_up.data) feed_forward(layer, s, x);  // the shared expert, unscaled
 }
 
 static void trunk(const Model& m, const Step& step, float* x) {
@@ -370,7 +440,7 @@ static void trunk(const Model& m, const Step& step, float* x) {
   Forward::shape(s, m, step.tokens);
   Forward::Scratch* shared = &s;
   Team::shared(m.threads).run([&m, &step, x, shared](Member& me) {
-    Forward forward(m, step, me);
+    Forward forward(m, step, me, *shared);
     for (int i = 0; i < m.layers; i++) forward.block(i, *shared, x);
     for (int t = me.begin(step.tokens); t < me.end(step.tokens); t++)
       rms_norm(x + (size_t)t * m.hidden, m.norm, m.hidden, m.eps, x + (size_t)t * m.hidden);
@@ -383,7 +453,7 @@ static void draft(const Model& m, const Step& step, const float* hidden, float* 
   Forward::Scratch* shared = &s;
   const Mtp& mtp = m.mtp[depth];
   Team::shared(m.threads).run([&, shared](Member& me) {
-    Forward forward(m, step, me);
+    Forward forward(m, step, me, *shared);
     forward.norm_rows(x, mtp.embedding_norm, shared->pair);
     forward.norm_rows(hidden, mtp.hidden_norm, shared->pair, m.hidden);
     for (int t = me.begin(step.tokens); t < me.end(step.tokens); t++)

@@ -57,6 +57,7 @@ struct Step {
   float* cache;                  // (layers, slots, width)
   int64_t layer_stride;          // values between two layers of the cache
   int32_t width;                 // values in one row
+  int64_t rows;                  // in a layer of the cache
 };
 
 // x (tokens, hidden) in, states after the last norm out.

@@ -1,0 +1,154 @@
+"""Figures of the two real models: drafts of the tiny checkpoint, and SmolLM2 in 4 and 8 bits."""
+
+from collections.abc import Callable
+from time import perf_counter
+
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig
+
+from training.evaluate import TINY, held_out
+from treadle.model_runtime.acceleration import build_fastest
+from treadle.model_runtime.batch import Span, lay_out
+from treadle.model_runtime.checkpoint import Checkpoint, load_checkpoint
+from treadle.model_runtime.config import DenseConfig
+from treadle.model_runtime.embedded import embedded_model
+from treadle.model_runtime.engine import Engine, EngineOptions
+from treadle.model_runtime.gguf import GgufFile
+from treadle.model_runtime.quant import gguf_blocks
+from treadle.model_runtime.request import Limits, Request, Sampling
+from treadle.model_runtime.speculate import Speculation
+
+ROUNDS = 300
+QUESTION = "Write a long story about a weaver and her loom."
+
+
+def draft_figures() -> dict[str, float]:
+    """The gain of MTP drafts at batch 1: in the kernel, by its steps, and through the engine."""
+    checkpoint = load_checkpoint(TINY, builder=build_fastest)
+    model = checkpoint.model
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    cache = torch.randn(model.cache_layers, 512, model.cache_width)
+    hidden = torch.randn(2, model.config.hidden_size)
+    one, two = (lay_out([Span([1, 2][:new], 96, range(256))]) for new in (1, 2))
+    pair = lay_out([Span([1, 2], 97, range(256), first=1)])
+    plain, verify, draft = _best(
+        lambda: model.logits(model.states(one, cache)),
+        lambda: model.logits(model.states(two, cache)),
+        lambda: model.logits(model.draft_states(pair, hidden, cache)[1:]),
+    )
+    engines = [_Run(checkpoint, speculation) for speculation in (Speculation.OFF, Speculation.MTP)]
+    for _ in range(3):
+        for run in engines:
+            run.answer()
+    torch.set_num_threads(threads)
+    accepted = engines[1].acceptance
+    return {
+        "plain_ms": plain * 1e3,
+        "verify_two_ms": verify * 1e3,
+        "draft_ms": draft * 1e3,
+        "acceptance": accepted,
+        "gain_in_the_kernel": (1 + accepted) * plain / (verify + draft),
+        "plain_tokens_per_s": engines[0].rate,
+        "mtp_tokens_per_s": engines[1].rate,
+        "gain_in_the_engine": engines[1].rate / engines[0].rate,
+    }
+
+
+class _Run:
+    """The best rate at which an engine answers twenty requests, one after the other."""
+
+    def __init__(self, checkpoint: Checkpoint, speculation: Speculation) -> None:
+        self._checkpoint, self._speculation = checkpoint, speculation
+        self.rate = self.acceptance = 0.0
+
+    def answer(self) -> None:
+        """Once more."""
+        tokens, steps, drafted, accepted = 0, 0.0, 0, 0
+        source = held_out()
+        for number in range(20):
+            engine = Engine(
+                self._checkpoint.model,
+                EngineOptions(speculation=self._speculation),
+                tokenizer=self._checkpoint.tokenizer,
+            )
+            prompt = self._checkpoint.tokenizer.encode(next(source).prompt)
+            limits = Limits(max_tokens=300)
+            engine.submit(Request(str(number), prompt, Sampling(temperature=0), limits))
+            begun = perf_counter()
+            while not engine.idle:
+                engine.step()
+            steps += perf_counter() - begun
+            tokens += engine.counts.answered
+            drafted += engine.counts.drafted
+            accepted += engine.counts.accepted
+        self.rate = max(self.rate, tokens / steps)
+        self.acceptance = accepted / max(drafted, 1)
+
+
+def embedded_figures() -> dict[str, float]:
+    """SmolLM2 at batch 1, 64 tokens: ours from its blocks, Transformers on widened float32."""
+    checkpoint = load_checkpoint(embedded_model(), builder=build_fastest)
+    theirs = _transformers(GgufFile(embedded_model()))
+    prompt = checkpoint.tokenizer.encode(QUESTION)
+    threads = torch.get_num_threads()
+    ours_best = theirs_best = 1e9
+    for _ in range(4):
+        torch.set_num_threads(1)
+        engine = Engine(checkpoint.model, EngineOptions(), tokenizer=checkpoint.tokenizer)
+        limits = Limits(max_tokens=64, ignore_eos=True)
+        engine.submit(Request("a", prompt, Sampling(temperature=0), limits))
+        begun = perf_counter()
+        while not engine.idle:
+            engine.step()
+        ours_best = min(ours_best, perf_counter() - begun)
+        torch.set_num_threads(threads)
+        begun = perf_counter()
+        theirs.generate(
+            torch.tensor([prompt]), max_new_tokens=64, min_new_tokens=64, do_sample=False
+        )
+        theirs_best = min(theirs_best, perf_counter() - begun)
+    return {
+        "ours_tokens_per_s": 64 / ours_best,
+        "transformers_tokens_per_s": 64 / theirs_best,
+        "ratio": theirs_best / ours_best,
+    }
+
+
+def _transformers(file: GgufFile) -> AutoModelForCausalLM:
+    config = file.config()
+    assert isinstance(config, DenseConfig)
+    theirs = AutoModelForCausalLM.from_config(
+        LlamaConfig(
+            vocab_size=config.vocab_size,
+            hidden_size=config.hidden_size,
+            intermediate_size=config.intermediate_size,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.kv_heads,
+            max_position_embeddings=config.max_positions,
+            rms_norm_eps=config.rms_norm_eps,
+            rope_parameters={"rope_type": "default", "rope_theta": config.rope.theta},
+            tie_word_embeddings=True,
+        )
+    )
+    state = {}
+    for name, entry in file.entries.items():
+        stored = file.read(name)
+        blocks = entry.dtype in {"Q4_1", "Q8_0"}
+        state[name] = gguf_blocks(stored, entry.dtype).widen(torch.float32) if blocks else stored
+    theirs.load_state_dict(state, strict=False)
+    theirs.tie_weights()
+    return theirs.train(mode=False)
+
+
+def _best(*steps: Callable[[], object]) -> list[float]:
+    """Seconds of each, the best of many, by turns."""
+    best = [1e9] * len(steps)
+    with torch.inference_mode():
+        for _ in range(ROUNDS):
+            for number, step in enumerate(steps):
+                begun = perf_counter()
+                step()
+                best[number] = min(best[number], perf_counter() - begun)
+    return best
