@@ -12,8 +12,8 @@ from treadle.platform.files.models import blobs, files
 from treadle.platform.hooks.models import hook_events, hooks
 from treadle.platform.idempotency.models import idempotency_keys
 from treadle.platform.members.models import members
-from treadle.platform.schedules.models import schedule_fires, schedules
 from treadle.platform.metrics.models import process_metrics
+from treadle.platform.schedules.models import schedule_fires, schedules
 from treadle.platform.templates.models import template_texts, template_versions
 from treadle.platform.usage.models import usage_daily, usage_entries
 from treadle.platform.webhooks.models import webhook_deliveries, webhooks

@@ -5,7 +5,7 @@ from alembic import op
 from treadle.platform.db.rls import isolate
 
 revision = "0009"
-down_revision = "0004"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

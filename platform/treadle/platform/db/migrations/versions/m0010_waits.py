@@ -5,7 +5,7 @@ from alembic import op
 from treadle.platform.db.rls import isolate, open_to_engine
 
 revision = "0010"
-down_revision = "0007"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

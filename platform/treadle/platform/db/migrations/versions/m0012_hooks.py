@@ -5,7 +5,7 @@ from alembic import op
 from treadle.platform.db.rls import APP_ROLE, isolate
 
 revision = "0012"
-down_revision = "0006"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
@@ -60,7 +60,7 @@ CREATE FUNCTION find_hook(wanted text) RETURNS TABLE (workspace_id uuid, id uuid
     AS 'SELECT workspace_id, id FROM hooks WHERE token = wanted';
 REVOKE ALL ON FUNCTION find_hook(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION find_hook(text) TO {APP_ROLE}
-"""
+"""  # noqa: S608  the role's name is a constant
 
 
 def upgrade() -> None:

@@ -5,7 +5,7 @@ from alembic import op
 from treadle.platform.db.rls import isolate, open_to_engine
 
 revision = "0013"
-down_revision = ("0010", "0012")
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

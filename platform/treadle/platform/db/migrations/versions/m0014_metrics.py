@@ -5,7 +5,7 @@ from alembic import op
 from treadle.platform.db.rls import open_to_engine
 
 revision = "0014"
-down_revision = "0011"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
