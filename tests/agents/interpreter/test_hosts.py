@@ -35,7 +35,7 @@ def test_a_host_counts_as_written_when_nothing_can_follow_it(
 def test_only_tools_that_take_an_address_have_fixed_hosts() -> None:
     tools = all_tools()
     written: dict[str, JsonValue] = {"url": "https://api.example/"}
-    assert fixed_hosts(tools["web.fetch"], written) == {"api.example"}
+    assert fixed_hosts(tools["web.fetch"], written) == frozenset({"api.example"})
     assert fixed_hosts(tools["web.search"], {"query": "https://api.example/"}) is None
     assert fixed_hosts(tools["web.fetch"], {"url": "${{ inputs.url }}"}) is None
 

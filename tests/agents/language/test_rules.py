@@ -92,6 +92,8 @@ def test_a_wrong_node(lint_nodes: Lint, node: str, answer: str) -> None:
          " 'smtp', 'wordpress', 's3', 'mcp' or 'http', found 'gogle'"),
         ("triggers: [{use: schedule, cron: '0 25 * * *'}]",
          "triggers[0].cron: wrong cron line: Bad hour"),
+        ("triggers: [{use: schedule, cron: '0 0 7 * * *'}]",
+         "triggers[0].cron: wrong cron line: it has 5 fields"),
         ("triggers: [{use: schedule, every: 1h, timezone: Mars/Base}]",
          "triggers[0].timezone: unknown time zone 'Mars/Base'"),
         ("triggers: [{use: schedule}]",

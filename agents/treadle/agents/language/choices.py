@@ -98,7 +98,7 @@ def check_schedule(trigger: ScheduleTrigger, path: Path, findings: Findings) -> 
         findings.error(path, "a schedule has exactly one of `cron`, `at` and `every`")
     if trigger.cron is not None:
         try:
-            CronSim(trigger.cron, _START)
+            _read_cron(trigger.cron)
         except CronSimError as error:
             hint = 'Write minute, hour, day, month and weekday: "0 7 * * 1".'
             findings.error((*path, "cron"), f"wrong cron line: {error}", hint)
@@ -110,6 +110,13 @@ def check_schedule(trigger: ScheduleTrigger, path: Path, findings: Findings) -> 
     except (ZoneInfoNotFoundError, ValueError, OSError):
         hint = "Use a name such as Europe/Berlin."
         findings.error((*path, "timezone"), f"unknown time zone {trigger.timezone[:60]!r}", hint)
+
+
+def _read_cron(line: str) -> None:
+    """Raise `CronSimError` for a wrong line; CronSim would take a sixth field, for seconds."""
+    if len(line.split()) != 5:
+        raise CronSimError("it has 5 fields")
+    CronSim(line, _START)
 
 
 def _is_moment(text: str) -> bool:
