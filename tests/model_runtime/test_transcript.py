@@ -43,11 +43,17 @@ def test_the_first_of_several_stop_strings_cuts() -> None:
     assert "".join(pieces("one two three", "three", "two")) == "one "
 
 
+def test_the_stop_string_that_is_whole_first_cuts_even_inside_a_longer_one() -> None:
+    assert "".join(pieces("0L0", "L", "0L0")) == "0"
+
+
 @given(st.text(max_size=40), st.lists(st.text(min_size=1, max_size=4), max_size=3))
 def test_the_pieces_are_the_text_up_to_the_first_stop_string(text: str, stop: list[str]) -> None:
-    ends = [place for item in stop if (place := text.find(item)) >= 0]
-    expected = text[: min(ends)] if ends else text
-    assert "".join(pieces(text, *stop)) == expected
+    """The first one to be whole; of those whole with the same character the one begun first."""
+    whole = [place + len(item) for item in stop if (place := text.find(item)) >= 0]
+    seen = text[: min(whole)] if whole else text
+    begun = [place for item in stop if (place := seen.find(item)) >= 0]
+    assert "".join(pieces(text, *stop)) == (seen[: min(begun)] if begun else seen)
 
 
 def test_bytes_that_are_no_character_do_not_hold_the_text_up() -> None:
