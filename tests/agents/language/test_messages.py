@@ -40,14 +40,15 @@ def test_a_cycle_is_printed(lint_nodes: Lint) -> None:
         c: {use: set, with: "${{ b }}"}
     """
     assert lint_nodes(nodes) == [
-        "error 5:3 nodes.a: these nodes wait for each other: a → c → b → a"
+        "error 5:3 nodes.a: a cycle, these nodes wait for each other: a → c → b → a"
         " | References make edges; only a loop goes back."
     ]
 
 
 def test_a_node_that_reads_itself(lint_nodes: Lint) -> None:
     assert lint_nodes('a: {use: set, with: "${{ a }}"}') == [
-        "error 5:3 nodes.a: `a` reads itself | References make edges; only a loop goes back."
+        "error 5:3 nodes.a: a cycle: `a` reads itself"
+        " | References make edges; only a loop goes back."
     ]
 
 
@@ -137,3 +138,31 @@ outputs: {z: "${{ b }}"}
     paths = [line.split(" ")[2] for line in errors(lint(text))]
     assert paths == ["name:", "version:", "titel:", "nodes.a.use:", "nodes.b.with:",
                      "nodes.c.with.limit:"]  # fmt: skip
+
+
+def test_one_mistake_is_told_once(lint: Lint, lint_nodes: Lint) -> None:
+    nodes = """
+        a: {use: set, with: {v: "${{ 1 + }}"}}
+        b: {use: set, with: {v: "${{ a.v }}"}}
+        c: {use: switch, cases: [{when: "true"}]}
+        d: {use: switch}
+        e: {use: "template:No", with: {}}
+    """
+    assert [line.split(" | ")[0] for line in errors(lint_nodes(nodes))] == [
+        "error 5:28 nodes.a.with.v: unexpected '}}'",
+        "error 7:28 nodes.c.cases[0].output: missing key `output`",
+        "error 8:6 nodes.d.cases: missing key `cases`",
+        "error 9:12 nodes.e.use: 'template:No' does not match "
+        "^template:[a-z][a-z0-9-]{1,62}(@.+)?$",
+    ]
+    triggers = "triggers: [{use: nope}, {use: schedule, cron: x}]\n"
+    head = "treadle: 1\nname: ab\nversion: 1.0.0\nnodes: {a: {use: set, with: {v: 1}}}\n"
+    assert [line.split(":")[1].split(" ")[1] for line in errors(lint(head + triggers))] == [
+        "triggers[0].use",
+        "triggers[1].cron",
+    ]
+
+
+def test_null_is_written_none(lint_nodes: Lint) -> None:
+    (answer,) = errors(lint_nodes('a: {use: set, with: {v: "${{ null }}"}}'))
+    assert answer.endswith("unknown name `null` | Write `none` in expressions.")

@@ -163,7 +163,8 @@ def test_a_container_that_its_own_node_reads_is_a_cycle(lint_nodes: Lint) -> Non
         b: {use: set, with: "${{ a }}"}
     """
     assert messages(lint_nodes(nodes)) == [
-        "these nodes wait for each other: a → b → a | References make edges; only a loop goes back."
+        "a cycle, these nodes wait for each other: a → b → a"
+        " | References make edges; only a loop goes back."
     ]
 
 

@@ -22,7 +22,7 @@ class Complaint:
         path: From the part.
         at: Whether the value, its key, or the mapping that lacks it is shown.
         offset: Position in the string at `path`, for expressions.
-        rest: Where in a value of a wrong expression the string stands.
+        is_expression: Whether a wrong expression stands at `path`.
     """
 
     path: Path
@@ -30,6 +30,7 @@ class Complaint:
     hint: str | None = None
     at: At = "value"
     offset: int | None = None
+    is_expression: bool = False
 
 
 _TYPES = {
@@ -69,7 +70,10 @@ def complaints(error: ErrorDetails, model: type[Part], raw: JsonValue) -> Iterat
     context: dict[str, Any] = error.get("ctx", {})  # Any: pydantic's own type
     if kind == "expression":
         for fault in cast("list[Fault]", context["faults"]):  # put there by `fields`
-            yield Complaint((*path, *fault.path), fault.message, offset=fault.offset)
+            at = (*path, *fault.path)
+            yield Complaint(at, fault.message, offset=fault.offset, is_expression=True)
+    elif kind == "too_short" and error["input"]:
+        return  # its entries are wrong, and each is reported
     elif kind == "missing":
         yield Complaint(path, f"missing key `{path[-1]}`", at="holder")
     elif kind == "extra_forbidden":

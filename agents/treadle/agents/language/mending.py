@@ -13,6 +13,10 @@ _PLACEHOLDERS: dict[str, JsonValue] = {
 }  # fmt: skip
 """What stands for a required key that is missing; null for all others."""
 
+_UNKNOWN = "${{ none | default(none) }}"
+"""Stands for a wrong expression: a value of which nothing is known."""
+_CONDITIONS = {"when", "until", "expect"}
+
 _GONE = object()
 
 
@@ -20,10 +24,15 @@ def mended(raw: dict[str, object], found: Sequence[Complaint]) -> dict[str, obje
     """A copy in which wrong values are left out and missing ones have a placeholder."""
     changed: object = raw
     for complaint in found:
-        is_missing = complaint.at == "holder"
-        value = _PLACEHOLDERS.get(str(complaint.path[-1])) if is_missing else _GONE
-        changed = _changed(changed, complaint.path, value)
+        changed = _changed(changed, complaint.path, _in_place_of(complaint))
     return cast("dict[str, object]", _without_gone(changed))  # a mapping stays a mapping
+
+
+def _in_place_of(complaint: Complaint) -> object:
+    if complaint.at == "holder":
+        return _PLACEHOLDERS.get(str(complaint.path[-1]))
+    is_value = complaint.is_expression and _CONDITIONS.isdisjoint(complaint.path)
+    return _UNKNOWN if is_value else _GONE
 
 
 def _changed(raw: object, path: Path, value: object) -> object:

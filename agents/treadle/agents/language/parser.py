@@ -16,7 +16,7 @@ from treadle.agents.language.document import Spot
 from treadle.agents.language.findings import Findings, did_you_mean_or
 from treadle.agents.language.mending import mended
 from treadle.agents.language.model import Template
-from treadle.agents.language.triggers import TRIGGER_TYPES, ToolTrigger, Trigger
+from treadle.agents.language.triggers import TRIGGER_TYPES, ToolTrigger, Trigger, WebhookTrigger
 from treadle.agents.nodes import NODE_TYPES, Node, node_type
 from treadle.agents.nodes.base import Part
 from treadle.agents.nodes.fields import Path, marked_strings
@@ -26,6 +26,7 @@ P = TypeVar("P", bound=Part)
 _REPAIRS = 4
 MOST_EXPRESSIONS = 3_000  # texts; each takes a tenth of a millisecond to compile, and …
 MOST_CHARACTERS = 50_000  # … each character between markers a hundredth
+_NO_TRIGGER = WebhookTrigger(use="webhook")  # keeps the place of one that is wrong
 _MARKED = re.compile(r"\$\{[{%](.*?)[%}]\}", re.DOTALL)
 
 
@@ -144,7 +145,7 @@ class _Parser:
 
     def _triggers(self, raw: list[JsonValue]) -> list[Trigger]:
         read = [self._trigger(item, ("triggers", index)) for index, item in enumerate(raw)]
-        return [trigger for trigger in read if trigger is not None]
+        return [_NO_TRIGGER if trigger is None else trigger for trigger in read]
 
     def _trigger(self, raw: JsonValue, path: Path) -> Trigger | None:
         use = raw.get("use") if isinstance(raw, dict) else None
@@ -161,6 +162,7 @@ class _Parser:
 
     def _part(self, model: type[P], raw: dict[str, object], path: Path) -> P | None:
         """Read a part; what is wrong is reported, left out, and the rest read again."""
+        reported: set[Path] = set()  # what stands there since is a placeholder of ours
         for _ in range(_REPAIRS):
             try:
                 return model.model_validate(raw)
@@ -172,7 +174,9 @@ class _Parser:
                     for complaint in complaints(details, model, original)
                 ]
             for complaint in found:
-                self._report(complaint, path)
+                if complaint.path not in reported:
+                    self._report(complaint, path)
+            reported |= {complaint.path for complaint in found}
             raw = mended(raw, found)
         return None
 

@@ -21,6 +21,7 @@ _ELSEWHERE = {
     "error": "`error` is known only in `on_failure` and in `on_error`",
     "outputs": "`outputs` is known only in tests",
 }
+_NOTHING = {"null", "None", "nil", "undefined"}
 _SECRETS = {"secrets", "secret", "env", "credentials", "config", "settings"}
 
 
@@ -148,12 +149,15 @@ class ReferenceCheck:
             hint = f"Read `{owner}`, and put what you need into its `output`."
         elif name in _ELSEWHERE:
             message, hint = _ELSEWHERE[name], None
+        elif name in _NOTHING:
+            message, hint = f"unknown name `{name}`", "Write `none` in expressions."
         elif name in _SECRETS:
             message = f"unknown name `{name}`"
             hint = "Templates never see secrets or settings; use a connection."
         else:
             message = f"unknown {what} `{name}`"
-            hint = did_you_mean(name, visible) or f"Known here: {', '.join(sorted(visible)[:20])}."
+            known = f"Known here: {', '.join(sorted(set(visible))[:20])}."
+            hint = did_you_mean(name, visible) or known
         self._report(path, message, hint, reference)
 
     def _report(

@@ -24,9 +24,9 @@ def check_cycles(layout: Layout, findings: Findings) -> None:
             shown = (
                 cycle if len(cycle) <= MOST_SHOWN else [*cycle[: MOST_SHOWN - 2], "…", cycle[-1]]
             )
-            message = f"these nodes wait for each other: {' → '.join(shown)}"
+            message = f"a cycle, these nodes wait for each other: {' → '.join(shown)}"
             if len(cycle) == 2:
-                message = f"`{cycle[0]}` reads itself"
+                message = f"a cycle: `{cycle[0]}` reads itself"
             hint = "References make edges; only a loop goes back."
             findings.error(at, message, hint, spot=findings.document.key_spot(at))
 
