@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -26,12 +26,19 @@ class Load:
     counts: EngineCounts
 
 
+Arrived = Callable[[Progress | RequestError], None]
+"""Takes a request's progress, or the error that refused it; called on the subscriber's loop."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Listener:
-    """A coroutine that waits for a request's progress, or for the error that refused it."""
+    """Who is told, and on which loop."""
 
     loop: asyncio.AbstractEventLoop
-    arrived: asyncio.Queue[Progress | RequestError]
+    arrived: Arrived
+
+
+_Told = tuple[_Listener, Progress | RequestError]
 
 
 class EngineService:
@@ -88,27 +95,40 @@ class EngineService:
             TooLong, Overloaded: The engine refuses it.
             EngineStopped: The engine ended first.
         """
-        listener = _Listener(asyncio.get_running_loop(), asyncio.Queue())
-        with self._gate:
-            if not self.alive:
-                raise EngineStopped
-            self._commands.put(lambda: self._submit(request, listener))
+        arrived: asyncio.Queue[Progress | RequestError] = asyncio.Queue()
+        self.subscribe(request, arrived.put_nowait)
         try:
             while True:
-                item = await listener.arrived.get()
+                item = await arrived.get()
                 if isinstance(item, RequestError):
                     raise item
                 yield item
                 if item.finish is not None:
                     return
         finally:
-            self._commands.put(lambda: self._forget(request.id))
+            self.leave(request.id)
+
+    def subscribe(self, request: Request, arrived: Arrived) -> None:
+        """Begin a request; what comes of it is told on this loop, all of a step in one go.
+
+        Raises:
+            EngineStopped: The engine has ended.
+        """
+        listener = _Listener(asyncio.get_running_loop(), arrived)
+        with self._gate:
+            if not self.alive:
+                raise EngineStopped
+            self._commands.put(lambda: self._submit(request, listener))
+
+    def leave(self, request_id: str) -> None:
+        """End a request before the next step, if it has not ended; its blocks are free then."""
+        self._commands.put(lambda: self._forget(request_id))
 
     def _submit(self, request: Request, listener: _Listener) -> None:
         try:
             self._engine.submit(request)
         except RequestError as error:
-            _tell(listener, error)
+            _tell([(listener, error)])
         else:
             self._listeners[request.id] = listener
 
@@ -119,8 +139,7 @@ class EngineService:
     def _run(self) -> None:
         try:
             while self._obey():
-                for progress in self._engine.step():
-                    _tell(self._listeners[progress.id], progress)
+                _tell([(self._listeners[item.id], item) for item in self._engine.step()])
         # The edge of the thread: whatever went wrong, nobody may wait for ever.
         except Exception:
             log.exception("engine.failed")
@@ -144,11 +163,17 @@ class EngineService:
         while not self._commands.empty():
             if (command := self._commands.get()) is not None:
                 command()
-        for listener in self._listeners.values():
-            _tell(listener, EngineStopped())
+        _tell([(listener, EngineStopped()) for listener in self._listeners.values()])
 
 
-def _tell(listener: _Listener, item: Progress | RequestError) -> None:
-    """Hand over to the listener's loop, if it still runs."""
-    if not listener.loop.is_closed():
-        listener.loop.call_soon_threadsafe(listener.arrived.put_nowait, item)
+def _tell(items: Sequence[_Told]) -> None:
+    """Hand over to the listeners' loops, each woken once, if they still run."""
+    for loop in {listener.loop for listener, _ in items}:
+        if not loop.is_closed():
+            mine = [item for item in items if item[0].loop is loop]
+            loop.call_soon_threadsafe(_deliver, mine)
+
+
+def _deliver(items: Sequence[_Told]) -> None:
+    for listener, item in items:
+        listener.arrived(item)
