@@ -1,18 +1,15 @@
 """The ASGI app: where the parts of a server meet."""
 
-import asyncio
-import hashlib
-import hmac
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import time
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
-from treadle.model_runtime.errors import EngineStopped, NotServed, Unauthorised
+from treadle.model_runtime.errors import EngineStopped, NotServed
 from treadle.model_runtime.grammar import GrammarCompiler
 from treadle.model_runtime.server.bodies import BodyLimit
 from treadle.model_runtime.server.chat import prepare_chat
@@ -20,12 +17,11 @@ from treadle.model_runtime.server.completions import prepare_completion
 from treadle.model_runtime.server.constraints import Constraints
 from treadle.model_runtime.server.embeddings import Embedder, EmbeddingRequest
 from treadle.model_runtime.server.errors import install_error_handlers
+from treadle.model_runtime.server.exchange import event_stream, owner_of, unless_gone
 from treadle.model_runtime.server.generation import Caller, Served
 from treadle.model_runtime.server.metrics import Metrics
 from treadle.model_runtime.server.schemas import ChatRequest, CompletionRequest
 from treadle.model_runtime.server.wire import events
-
-CLIENT_LEFT = 499  # nginx's number; nobody receives it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,7 @@ class Api:
 
     def caller(self, request: Request) -> Caller:
         """Check the key; its fingerprint is the owner of what it asks for."""
-        return Caller(_owner(request.headers.get("Authorization", ""), self.options.keys))
+        return Caller(owner_of(request.headers.get("Authorization", ""), self.options.keys))
 
     async def healthz(self) -> JSONResponse:
         """Whether requests can be served."""
@@ -116,8 +112,8 @@ class Api:
         self.served.service.check_room()
         prepared = await prepare_chat(body, self.served, self.caller(request), self.constraints)
         if body.stream:
-            return _event_stream(events(self.metrics.timed(prepared.stream())))
-        return await _unless_gone(request, prepared.respond())
+            return event_stream(events(self.metrics.timed(prepared.stream())))
+        return await unless_gone(request, prepared.respond())
 
     async def completions(self, body: CompletionRequest, request: Request) -> Response:
         """Continue texts."""
@@ -125,8 +121,8 @@ class Api:
         self.served.service.check_room()
         prepared = prepare_completion(body, self.served, self.caller(request))
         if body.stream:
-            return _event_stream(events(self.metrics.timed(prepared.stream())))
-        return await _unless_gone(request, prepared.respond())
+            return event_stream(events(self.metrics.timed(prepared.stream())))
+        return await unless_gone(request, prepared.respond())
 
     async def embeddings(self, body: EmbeddingRequest) -> JSONResponse:
         """Texts to vectors."""
@@ -153,44 +149,6 @@ class Api:
             "owned_by": "treadle",
             "max_model_len": longest,
         }
-
-
-def _event_stream(chunks: AsyncIterator[bytes]) -> StreamingResponse:
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(chunks, media_type="text/event-stream", headers=headers)
-
-
-async def _unless_gone(request: Request, answering: Coroutine[None, None, JsonValue]) -> Response:
-    """The answer; if the client leaves first, the work is cancelled and its blocks are free."""
-    answer = asyncio.create_task(answering)
-    gone = asyncio.create_task(_disconnected(request))
-    try:
-        await asyncio.wait([answer, gone], return_when=asyncio.FIRST_COMPLETED)
-        return JSONResponse(await answer) if answer.done() else Response(status_code=CLIENT_LEFT)
-    finally:
-        answer.cancel()
-        gone.cancel()
-        await asyncio.gather(answer, gone, return_exceptions=True)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _owner(header: str, keys: Sequence[str]) -> str:
-    """A fingerprint of the key that was sent.
-
-    Raises:
-        Unauthorised: Keys are set, and this is none of them.
-    """
-    if not keys:
-        return ""
-    kind, _, sent = header.partition(" ")
-    matches = [hmac.compare_digest(sent.strip().encode(), key.encode()) for key in keys]
-    if kind.lower() != "bearer" or not any(matches):
-        raise Unauthorised
-    return hashlib.blake2b(sent.strip().encode(), digest_size=8).hexdigest()
 
 
 def _compiler(served: Served) -> GrammarCompiler:
