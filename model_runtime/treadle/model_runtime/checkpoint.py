@@ -60,6 +60,11 @@ def load_checkpoint(
     return Checkpoint(path.name, model, tokenizer, template or None, _defaults(generation))
 
 
+def template_of(folder: Path) -> str:
+    """The chat template of a checkpoint's folder; empty if it has none."""
+    return _template(folder, _read_json(folder / "tokenizer_config.json"))
+
+
 def _load_gguf(
     path: Path, dtype: torch.dtype | None, storage: Storage, builder: Builder
 ) -> Checkpoint:

@@ -4,6 +4,8 @@ ModelRuntimeError
 ├── UnsupportedModel       the checkpoint is of another architecture or storage
 ├── BadConfig              config.json lacks a value or contradicts itself
 ├── BadCheckpoint          the tensors are not the ones that the config promises
+├── EngineRefused          an engine of others is absent, or does not take what is asked of it
+├── EngineFailed           the process of an engine of others ended, or never answered
 └── RequestError           one request cannot be served; carries `status`, `code` and `param`
     ├── BadRequest         the request is wrong and will stay wrong
     ├── TooLong            prompt and answer do not fit the model or the cache
@@ -11,7 +13,8 @@ ModelRuntimeError
     ├── Unauthorised       no key, or a wrong one
     ├── NotServed          no such model or path here
     ├── DeadlineExceeded   the request ran out of its own time
-    └── EngineStopped      the engine's thread has ended
+    ├── EngineStopped      the engine's thread has ended
+    └── UpstreamFailed     the endpoint behind this one did not answer, or not as agreed
 """
 
 from collections.abc import Sequence
@@ -49,6 +52,14 @@ class BadCheckpoint(ModelRuntimeError):
             "fetch the checkpoint again or correct its config.json"
         )
         self.missing, self.extra, self.misshapen = tuple(missing), tuple(extra), tuple(misshapen)
+
+
+class EngineRefused(ModelRuntimeError):
+    """An engine of others is absent, unknown, or does not take the command; the message says."""
+
+
+class EngineFailed(ModelRuntimeError):
+    """The process of an engine of others ended, or was never ready; its last lines are quoted."""
 
 
 def _excerpt(kind: str, names: Sequence[str]) -> str:
@@ -140,3 +151,13 @@ class EngineStopped(RequestError):
 
     def __init__(self) -> None:
         super().__init__("the engine has stopped; restart the server", code="engine_stopped")
+
+
+class UpstreamFailed(RequestError):
+    """The endpoint behind this one did not answer, or not as the protocol says."""
+
+    status = HTTPStatus.BAD_GATEWAY
+    kind = "server_error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="upstream_failed")
