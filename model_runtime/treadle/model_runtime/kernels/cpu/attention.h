@@ -4,6 +4,7 @@
 // Source: online softmax, Milakov and Gimelshein, arXiv:1805.02867.
 #pragma once
 #include <algorithm>
+#include <utility>
 #include "lanes.h"
 
 namespace treadle { namespace TREADLE_ISA {
@@ -13,84 +14,120 @@ struct Rows16 {  // up to 16 cache rows
   int count;
 };
 
-// Lane i of the result is the sum of v[i]; a tree of 15 additions. Destroys v.
-static inline f16x sums(f16x* v) {
-#define TREADLE_HALF(...) __builtin_shufflevector(v[i], v[i + width], __VA_ARGS__)
-  int width = 8;
-  for (int i = 0; i < 8; i++)
-    v[i] = TREADLE_HALF(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
-           TREADLE_HALF(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
-  width = 4;
-  for (int i = 0; i < 4; i++)
-    v[i] = TREADLE_HALF(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27) +
-           TREADLE_HALF(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
-  width = 2;
-  for (int i = 0; i < 2; i++)
-    v[i] = TREADLE_HALF(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
-           TREADLE_HALF(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
-  width = 1;
-  const int i = 0;
-  return TREADLE_HALF(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) +
-         TREADLE_HALF(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
-#undef TREADLE_HALF
+// Where lane i of `halves` comes from: of 2 · STEP lanes the first STEP are a's, the others b's.
+template <int STEP>
+constexpr int source(int i, int upper) {
+  const int block = i / (2 * STEP) * (2 * STEP), place = i % (2 * STEP);
+  return block + upper * STEP + (place < STEP ? place : WIDTH + place - STEP);
+}
+// Neighbours of STEP lanes added: those of a and those of b in turn.
+template <int STEP, int... I>
+TREADLE_INLINE fx halves(fx a, fx b, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(a, b, source<STEP>(I, 0)...) +
+         __builtin_shufflevector(a, b, source<STEP>(I, 1)...);
+}
+template <int STEP>
+TREADLE_INLINE fx tree(fx* v) {
+  if constexpr (STEP == 0) return v[0];
+  else {
+    for (int i = 0; i < STEP; i++)
+      v[i] = halves<STEP>(v[i], v[i + STEP], std::make_integer_sequence<int, WIDTH>{});
+    return tree<STEP / 2>(v);
+  }
+}
+TREADLE_INLINE fx folded(fx v) { return v; }
+template <class T>
+TREADLE_INLINE fx folded(const Pair<T>& v) { return folded(v.low + v.high); }
+TREADLE_INLINE void gather(fx* v, fx& sums) { sums = tree<WIDTH / 2>(v); }
+template <class T>
+TREADLE_INLINE void gather(fx* v, Pair<T>& sums) {
+  gather(v, sums.low);
+  gather(v + sizeof(T) / 4, sums.high);
+}
+// Lane i of the result is the sum of v[i]; a tree of 15 additions, the same on every machine.
+static inline f16x sums(const f16x* v) {
+  fx narrow[LANES];
+  for (int i = 0; i < LANES; i++) narrow[i] = folded(v[i]);
+  f16x result;
+  gather(narrow, result);
+  return result;
 }
 
 // The largest lane, in every lane.
-static inline f16x highest(f16x v) {
-#define TREADLE_HIGHER(...) { const f16x other = __builtin_shufflevector(v, v, __VA_ARGS__); v = v > other ? v : other; }
-  TREADLE_HIGHER(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
-  TREADLE_HIGHER(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
-  TREADLE_HIGHER(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
-  TREADLE_HIGHER(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
-#undef TREADLE_HIGHER
-  return v;
+template <int STEP, int... I>
+TREADLE_INLINE fx highest(fx v, std::integer_sequence<int, I...> all) {
+  if constexpr (STEP == 0) return v;
+  else return highest<STEP / 2>(larger(v, __builtin_shufflevector(v, v, (I ^ STEP)...)), all);
+}
+TREADLE_INLINE fx highest(fx v) { return highest<WIDTH / 2>(v, std::make_integer_sequence<int, WIDTH>{}); }
+template <class T>
+TREADLE_INLINE Pair<T> highest(const Pair<T>& v) {
+  const T both = highest(larger(v.low, v.high));
+  return {both, both};
+}
+
+// How many heads' sums, for two rows each, fit in the registers.
+constexpr int HEADS_AT_ONCE = WIDTH == 16 ? 4 : 2;
+
+// Rows j and j + ROWS - 1 against heads [from, from + G): the products' sixteen lanes.
+template <int G, int ROWS>
+TREADLE_INLINE void products(const float* const* q, const Rows16& rows, int j, int key_offset,
+                             int width, f16x (*partial)[LANES]) {
+  f16x sum[G][ROWS] = {};
+  for (int d = 0; d < width; d += LANES) {
+    f16x key[ROWS];
+    for (int r = 0; r < ROWS; r++) key[r] = load(rows.row[j + r] + key_offset + d);
+    for (int h = 0; h < G; h++) {
+      const f16x part = load(q[h] + d);
+      for (int r = 0; r < ROWS; r++) sum[h][r] += part * key[r];
+    }
+  }
+  for (int h = 0; h < G; h++)
+    for (int r = 0; r < ROWS; r++) partial[h][j + r] = sum[h][r];
 }
 
 // Scores of H heads against up to 16 rows: one f16x per head.
 template <int H>
 static inline void score(const float* const* q, const Rows16& rows, int key_offset, int width,
                          f16x* scores) {
-  f16x partial[H][LANES] = {};
-  int j = 0;
-  for (; j + 2 <= rows.count; j += 2) {
-    const float *a = rows.row[j] + key_offset, *b = rows.row[j + 1] + key_offset;
-    f16x first[H] = {}, second[H] = {};
-    for (int d = 0; d < width; d += LANES) {
-      const f16x ka = load(a + d), kb = load(b + d);
-      for (int h = 0; h < H; h++) {
-        const f16x qd = load(q[h] + d);
-        first[h] += qd * ka;
-        second[h] += qd * kb;
-      }
-    }
-    for (int h = 0; h < H; h++) partial[h][j] = first[h], partial[h][j + 1] = second[h];
-  }
-  if (j < rows.count) {
-    for (int d = 0; d < width; d += LANES)
-      for (int h = 0; h < H; h++)
-        partial[h][j] += load(q[h] + d) * load(rows.row[j] + key_offset + d);
+  constexpr int G = H % HEADS_AT_ONCE ? 1 : HEADS_AT_ONCE;
+  f16x partial[H][LANES];
+  for (int h = 0; h < H; h += G) {
+    int j = 0;
+    for (; j + 2 <= rows.count; j += 2) products<G, 2>(q + h, rows, j, key_offset, width, partial + h);
+    if (j < rows.count) products<G, 1>(q + h, rows, j++, key_offset, width, partial + h);
+    for (int g = 0; g < G; g++) std::fill(partial[h + g] + j, partial[h + g] + LANES, f16x{});
   }
   for (int h = 0; h < H; h++) scores[h] = sums(partial[h]);
+}
+
+constexpr int VALUES_AT_ONCE = WIDTH == 16 ? 2 : 1;  // vectors of each head in registers
+
+// 16 · V values of H heads from `d` on: what was there, plus the rows by their weights.
+template <int H, int V>
+TREADLE_INLINE void mix_part(const float (*weights)[LANES], const Rows16& rows, int value_offset,
+                             int d, float* const* out) {
+  f16x sum[H][V];
+  for (int h = 0; h < H; h++)
+    for (int v = 0; v < V; v++) sum[h][v] = load(out[h] + d + v * LANES);
+  for (int j = 0; j < rows.count; j++) {
+    const float* value = rows.row[j] + value_offset + d;
+    for (int v = 0; v < V; v++) {
+      const f16x part = load(value + v * LANES);
+      for (int h = 0; h < H; h++) sum[h][v] += splat(weights[h][j]) * part;
+    }
+  }
+  for (int h = 0; h < H; h++)
+    for (int v = 0; v < V; v++) store(out[h] + d + v * LANES, sum[h][v]);
 }
 
 template <int H>
 static inline void mix(const float (*weights)[LANES], const Rows16& rows, int value_offset,
                        int width, float* const* out) {
-  for (int d = 0; d < width; d += 2 * LANES) {
-    const int vectors = d + LANES < width ? 2 : 1;
-    f16x sum[H][2];
-    for (int h = 0; h < H; h++)
-      for (int v = 0; v < vectors; v++) sum[h][v] = load(out[h] + d + v * LANES);
-    for (int j = 0; j < rows.count; j++) {
-      const float* value = rows.row[j] + value_offset + d;
-      for (int v = 0; v < vectors; v++) {
-        const f16x part = load(value + v * LANES);
-        for (int h = 0; h < H; h++) sum[h][v] += splat(weights[h][j]) * part;
-      }
-    }
-    for (int h = 0; h < H; h++)
-      for (int v = 0; v < vectors; v++) store(out[h] + d + v * LANES, sum[h][v]);
-  }
+  int d = 0;
+  for (; d + VALUES_AT_ONCE * LANES <= width; d += VALUES_AT_ONCE * LANES)
+    mix_part<H, VALUES_AT_ONCE>(weights, rows, value_offset, d, out);
+  for (; d < width; d += LANES) mix_part<H, 1>(weights, rows, value_offset, d, out);
 }
 
 struct Look {  // what one token sees in one layer
@@ -101,6 +138,7 @@ struct Look {  // what one token sees in one layer
   float scale;
 };
 
+constexpr float NUMBERS[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 constexpr float LOWEST = -3.4e38f;  // finite, so that no difference is a NaN
 
 // H heads of one token: q[h] (key_width) to out[h] (value_width).
@@ -117,17 +155,16 @@ static void attend(const float* const* q, const Look& look, float* const* out) {
     rows.count = std::min(LANES, look.visible - first);
     for (int j = 0; j < rows.count; j++)
       rows.row[j] = look.cache + look.table[first + j] * (int64_t)look.width;
-    const i16x there = i16x{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} < rows.count;
+    const auto there = load(NUMBERS) < splat((float)rows.count);
     f16x scores[H];
     score<H>(q, rows, look.key_offset, look.key_width, scores);
     float weights[H][LANES];
     for (int h = 0; h < H; h++) {
-      const f16x scaled = there ? scores[h] * splat(look.scale) : splat(LOWEST);
-      f16x top = highest(scaled);
-      top = top > maximum[h] ? top : maximum[h];
-      const f16x share = there ? exponential(scaled - top) : f16x{};
+      const f16x scaled = choose(there, scores[h] * splat(look.scale), splat(LOWEST));
+      const f16x top = larger(highest(scaled), maximum[h]);
+      const f16x share = choose(there, exponential(scaled - top), f16x{});
       store(weights[h], share);
-      if (top[0] != maximum[h][0]) {
+      if (first_lane(top) != first_lane(maximum[h])) {
         const f16x shrink = exponential(maximum[h] - top);
         total[h] *= shrink;
         for (int d = 0; d < look.value_width; d += LANES)

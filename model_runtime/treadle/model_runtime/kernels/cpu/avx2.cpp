@@ -17,6 +17,7 @@
 #pragma GCC target("avx2,fma")
 #endif
 #define TREADLE_ISA avx2
+#define TREADLE_WIDTH 8
 #include "forward.h"
 
 namespace treadle {

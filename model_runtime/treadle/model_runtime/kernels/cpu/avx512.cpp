@@ -17,6 +17,7 @@
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma,avx2")
 #endif
 #define TREADLE_ISA avx512
+#define TREADLE_WIDTH 16
 #include "forward.h"
 
 namespace treadle {

@@ -11,9 +11,6 @@
 #include <vector>
 #include "lanes.h"
 #include "model.h"
-#if defined(__AVX512BF16__)
-#include <immintrin.h>
-#endif
 
 namespace treadle { namespace TREADLE_ISA {
 
@@ -51,13 +48,11 @@ static inline void dot_f32(const float* x, size_t ldx, const uint8_t* w, size_t 
 }
 
 template <int M, int NT>
-static inline void dot_bf16(const uint16_t* x, size_t ldx, const uint8_t* w, size_t stride,
-                            int from, int to, f16x (&acc)[M][NT]) {
+TREADLE_INLINE void dot_bf16(const uint16_t* x, size_t ldx, const uint8_t* w, size_t stride,
+                             int from, int to, f16x (&acc)[M][NT]) {
   for (int k = from; k < to; k += 2) {
     u16x wk[NT];
-    for (int t = 0; t < NT; t++) {
-      std::memcpy(&wk[t], w + t * stride + (size_t)k * LANES * 2, sizeof wk[t]);
-    }
+    for (int t = 0; t < NT; t++) read(w + t * stride + (size_t)k * LANES * 2, wk[t]);
     for (int m = 0; m < M; m++) {
       uint32_t pair;
       std::memcpy(&pair, x + m * ldx + k, 4);
@@ -66,14 +61,10 @@ static inline void dot_bf16(const uint16_t* x, size_t ldx, const uint8_t* w, siz
       for (int t = 0; t < NT; t++)
         acc[m][t] = (f16x)_mm512_dpbf16_ps((__m512)acc[m][t], xk, (__m512bh)wk[t]);
 #else
-      const f16x x0 = splat(from_bf16(pair & 0xffff)), x1 = splat(from_bf16(pair >> 16));
+      const f16x x0 = lower(splat(pair)), x1 = upper(splat(pair));
       for (int t = 0; t < NT; t++) {
-        const u16x low = wk[t] << 16, high = wk[t] & 0xffff0000u;
-        f16x w0, w1;
-        std::memcpy(&w0, &low, sizeof w0);
-        std::memcpy(&w1, &high, sizeof w1);
-        acc[m][t] += x0 * w0;
-        acc[m][t] += x1 * w1;
+        acc[m][t] += x0 * lower(wk[t]);
+        acc[m][t] += x1 * upper(wk[t]);
       }
 #endif
     }
@@ -81,14 +72,11 @@ static inline void dot_bf16(const uint16_t* x, size_t ldx, const uint8_t* w, siz
 }
 
 template <int M, int NT>
-static inline void dot_i8(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
-                          int to, f16x (&acc)[M][NT]) {
+TREADLE_INLINE void dot_i8(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
+                           int to, f16x (&acc)[M][NT]) {
   for (int k = from; k < to; k++) {
     f16x wk[NT];
-    for (int t = 0; t < NT; t++) {
-      const i8x16 q = *(const i8x16*)(w + t * stride + (size_t)k * LANES);
-      wk[t] = __builtin_convertvector(__builtin_convertvector(q, i16x), f16x);
-    }
+    for (int t = 0; t < NT; t++) read_signed(w + t * stride + (size_t)k * LANES, wk[t]);
     for (int m = 0; m < M; m++) {
       const f16x xk = splat(x[m * ldx + k]);
       for (int t = 0; t < NT; t++) acc[m][t] += xk * wk[t];
@@ -97,19 +85,15 @@ static inline void dot_i8(const float* x, size_t ldx, const uint8_t* w, size_t s
 }
 
 template <int M, int NT>
-static inline void dot_q4(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
-                          int to, f16x (&acc)[M][NT]) {
+TREADLE_INLINE void dot_q4(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
+                           int to, f16x (&acc)[M][NT]) {
   for (int block = from / 32; block < to / 32; block++) {
     f16x inner[M][NT] = {};
     f16x total[M] = {};
     for (int i = 0; i < 16; i++) {
       f16x low[NT], high[NT];
-      for (int t = 0; t < NT; t++) {
-        const uint8_t* q = w + t * stride + block * Q4_BLOCK_BYTES + 128 + i * 16;
-        const i16x wide = __builtin_convertvector(*(const i8x16*)q, i16x) & 0xff;
-        low[t] = __builtin_convertvector(wide & 15, f16x);
-        high[t] = __builtin_convertvector(wide >> 4, f16x);
-      }
+      for (int t = 0; t < NT; t++)
+        read_halves(w + t * stride + block * Q4_BLOCK_BYTES + 128 + i * 16, low[t], high[t]);
       for (int m = 0; m < M; m++) {
         const f16x x0 = splat(x[m * ldx + block * 32 + i]);
         const f16x x1 = splat(x[m * ldx + block * 32 + 16 + i]);
@@ -127,8 +111,8 @@ static inline void dot_q4(const float* x, size_t ldx, const uint8_t* w, size_t s
 }
 
 template <int M, int NT>
-static inline void dot_q8(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
-                          int to, f16x (&acc)[M][NT]) {
+TREADLE_INLINE void dot_q8(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
+                           int to, f16x (&acc)[M][NT]) {
   for (int block = from / 32; block < to / 32; block++) {
     f16x inner[M][NT] = {};
     const uint8_t* at = w + block * Q8_BLOCK_BYTES;
@@ -177,46 +161,72 @@ static void tile(const Matrix& w, const Rows& x, const Part& part, float* y, siz
       const f16x value = acc[m][t] * scale + bias;
       float* out = y + (row + m) * ldy + column;
       if (column + LANES <= w.n) store(out, add ? load(out) + value : value);
-      else for (int i = 0; i < w.n - column; i++) out[i] = add ? out[i] + value[i] : value[i];
+      else {
+        float lane[LANES];
+        store(lane, value);
+        for (int i = 0; i < w.n - column; i++) out[i] = add ? out[i] + lane[i] : lane[i];
+      }
     }
   }
 }
 
-constexpr int AT_ONCE = 6;      // rows in registers: 24 sums, four tiles of weights, one input
+// Sums that fit in the registers, beside a tile's weights and an input: M rows, NT tiles.
+constexpr int SUMS = WIDTH == 16 ? 24 : 12;
+constexpr bool fits(int rows, int tiles) { return rows * tiles * (LANES / WIDTH) <= SUMS; }
+constexpr int AT_ONCE = WIDTH == 4 ? 3 : 6;  // rows in registers at most
 constexpr int K_BLOCK = 1024;   // four tiles of it in float32 are 256 KiB, which L2 holds
 
 template <int NT>
 static void rows(const Matrix& w, const Rows& x, int count, Part part, float* y, size_t ldy, bool add) {
-  int& m = part.row;
-  for (m = 0; m + AT_ONCE <= count; m += AT_ONCE) tile<AT_ONCE, NT>(w, x, part, y, ldy, add);
-  switch (count - m) {
-    case 5: tile<5, NT>(w, x, part, y, ldy, add); break;
-    case 4: tile<4, NT>(w, x, part, y, ldy, add); break;
-    case 3: tile<3, NT>(w, x, part, y, ldy, add); break;
-    case 2: tile<2, NT>(w, x, part, y, ldy, add); break;
-    case 1: tile<1, NT>(w, x, part, y, ldy, add); break;
-    default: break;
+  const auto some = [&]<int M>() {
+    if constexpr (fits(M, NT)) tile<M, NT>(w, x, part, y, ldy, add);
+    else __builtin_unreachable();
+  };
+  // Passes of nearly one size: a last one of a single row would read all weights for it alone.
+  int passes = (count - part.row + AT_ONCE - 1) / AT_ONCE;
+  for (; passes; passes--) {
+    const int taken = (count - part.row + passes - 1) / passes;
+    switch (taken) {
+      case 1: some.template operator()<1>(); break;
+      case 2: some.template operator()<2>(); break;
+      case 3: some.template operator()<3>(); break;
+      case 4: some.template operator()<4>(); break;
+      case 5: some.template operator()<5>(); break;
+      default: some.template operator()<6>();
+    }
+    part.row += taken;
   }
 }
 
 // A long k in parts, so that the weights of each stay in L2 for all rows.
 template <int NT>
-static void columns(const Matrix& w, const Rows& x, int count, int first, float* y, size_t ldy, bool add) {
-  if (count <= AT_ONCE || w.k <= K_BLOCK) return rows<NT>(w, x, count, {0, first, 0, w.k, nullptr}, y, ldy, add);
+static void columns(const Matrix& w, const Rows& x, int begin, int count, int first, float* y, size_t ldy, bool add) {
+  if (count - begin <= AT_ONCE || w.k <= K_BLOCK)
+    return rows<NT>(w, x, count, {begin, first, 0, w.k, nullptr}, y, ldy, add);
   static thread_local std::vector<float> sums;
   if (sums.size() < (size_t)count * NT * LANES) sums.resize((size_t)count * NT * LANES);
   for (int from = 0; from < w.k; from += K_BLOCK)
-    rows<NT>(w, x, count, {0, first, from, std::min(from + K_BLOCK, w.k), sums.data()}, y, ldy, add);
+    rows<NT>(w, x, count, {begin, first, from, std::min(from + K_BLOCK, w.k), sums.data()}, y, ldy, add);
 }
 
 static inline int tiles(const Matrix& w) { return (w.n + LANES - 1) / LANES; }
 
+// Rows whose inputs stay in L2 while all tiles pass by.
+static inline int rows_at_once(const Matrix& w) {
+  return std::clamp(192 * 1024 / (w.k * 4), 48, 192) / AT_ONCE * AT_ONCE;
+}
+
 // y (count, n) from x (count, k), for output tiles [begin, end).
 static inline void multiply(const Matrix& w, const Rows& x, int count, int begin, int end, float* y,
                             size_t ldy, bool add = false) {
-  int t = begin;
-  for (; t + 4 <= end; t += 4) columns<4>(w, x, count, t, y, ldy, add);
-  for (; t < end; t++) columns<1>(w, x, count, t, y, ldy, add);
+  const int block = rows_at_once(w);
+  for (int row = 0; row < count; row += block) {
+    const int last = std::min(row + block, count), most = std::min(last - row, AT_ONCE);
+    int t = begin;
+    if (fits(most, 4)) for (; t + 4 <= end; t += 4) columns<4>(w, x, row, last, t, y, ldy, add);
+    if (fits(most, 2)) for (; t + 2 <= end; t += 2) columns<2>(w, x, row, last, t, y, ldy, add);
+    for (; t < end; t++) columns<1>(w, x, row, last, t, y, ldy, add);
+  }
 }
 
 }}  // namespace treadle::TREADLE_ISA

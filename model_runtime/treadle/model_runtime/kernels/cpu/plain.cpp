@@ -12,6 +12,7 @@
 #include "model.h"
 #include "pool.h"
 #define TREADLE_ISA plain
+#define TREADLE_WIDTH 4
 #include "forward.h"
 
 namespace treadle {
