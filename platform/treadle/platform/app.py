@@ -33,6 +33,7 @@ from treadle.platform.health import routes as health
 from treadle.platform.hooks import routes as hooks
 from treadle.platform.idempotency.answers import AnswerSeal
 from treadle.platform.installation import installation_secret
+from treadle.platform.limits import routes as limits
 from treadle.platform.members import routes as members
 from treadle.platform.metrics.exposition import Exposition
 from treadle.platform.metrics.publisher import Publisher
@@ -60,6 +61,7 @@ ROUTERS = (
     members.router,
     audit.router,
     usage.router,
+    limits.router,
     endpoints.router,
     templates.router,
     agents.router,

@@ -11,6 +11,7 @@ from treadle.platform.engine.models import log, run_values, runs, waits, workers
 from treadle.platform.files.models import blobs, files
 from treadle.platform.hooks.models import hook_events, hooks
 from treadle.platform.idempotency.models import idempotency_keys
+from treadle.platform.limits.models import limits
 from treadle.platform.members.models import members
 from treadle.platform.metrics.models import process_metrics
 from treadle.platform.schedules.models import schedule_fires, schedules
@@ -33,6 +34,7 @@ __all__ = [
     "hook_events",
     "hooks",
     "idempotency_keys",
+    "limits",
     "log",
     "members",
     "process_metrics",

@@ -83,6 +83,7 @@ class Engine:
                 name=name,
                 database_url=self.url,
                 redis_url=self.redis_url,
+                concurrency=int(options.get("concurrency", 64)),
                 beat_s=options.get("beat_s", 0.1),
                 dead_after_s=options.get("dead_after_s", 0.5),
                 sweep_s=options.get("sweep_s", 0.1),

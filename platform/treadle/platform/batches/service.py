@@ -27,8 +27,9 @@ from treadle.platform.db.ids import new_id
 from treadle.platform.engine.acceptance import NewRun
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.programs import Program
+from treadle.platform.engine.turns import BATCH_PRIORITY
 from treadle.platform.runs.inputs import fill_in, named_files, require_files
-from treadle.platform.runs.launch import BATCH_PRIORITY, Launcher, Reason, insert_runs, new_run
+from treadle.platform.runs.launch import Launcher, Reason, insert_runs, new_run
 
 CHUNK = 500
 """Rows of one statement."""

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,10 +15,12 @@ from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine import statements
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.entries import is_ledger, large_ref, read_step
+from treadle.platform.engine.errors import DatabaseAway
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.inbox import Letters, fetch_letters
 from treadle.platform.engine.journal import Ledger, fold_ledger
 from treadle.platform.engine.leases import Lease
+from treadle.platform.engine.turns import ANY_PRIORITY, LOCK, UNLOCK, WITHIN_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +87,40 @@ class Claims:
         self._connection = connection
         self._worker = worker
 
-    async def take(self, runs: Sequence[RunId]) -> list[ClaimedRun]:
-        """Claim those that are queued and due; the others are somebody else's business."""
+    async def take(
+        self,
+        runs: Sequence[RunId],
+        *,
+        least_priority: int = ANY_PRIORITY,
+        are_limited: bool = False,
+    ) -> list[ClaimedRun]:
+        """Claim those that are queued and due; the others are somebody else's business.
+
+        Less urgent ones than `least_priority` are left, and if `are_limited` those over a limit.
+        """
+        if not are_limited:
+            return await self._take(runs, least_priority)
+        await self._connection.execute(LOCK)
+        try:
+            fitting = await self._connection.fetch(
+                WITHIN_LIMITS, {"runs": list(runs)}, row=class_row(_Id)
+            )
+            return await self._take([run.id for run in fitting], least_priority)
+        finally:
+            # A connection that broke has lost the lock with its session.
+            with suppress(DatabaseAway):
+                await self._connection.execute(UNLOCK)
+
+    async def _take(self, runs: Sequence[RunId], least_priority: int) -> list[ClaimedRun]:
         return await self._connection.fetch(
             statements.TAKE,
-            {"runs": list(runs), "worker": self._worker},
+            {"runs": list(runs), "worker": self._worker, "least": least_priority},
             row=class_row(ClaimedRun),
         )
 
     async def letters(self, runs: Sequence[RunId]) -> list[Letters]:
         """What came for these runs while nobody had them."""
         return await fetch_letters(self._connection, runs, seen=[-1] * len(runs))
-
-    async def queued(self, limit: int) -> list[RunId]:
-        """Runs that wait for a worker, the most urgent first."""
-        rows = await self._connection.fetch(statements.QUEUED, (limit,), row=class_row(_Id))
-        return [row.id for row in rows]
 
     async def ledgers(self, runs: Sequence[RunId]) -> dict[RunId, Ledger]:
         """What these runs have finished, large outputs loaded."""

@@ -32,6 +32,7 @@ from treadle.platform.engine.journal import Ledger, RunJournal, has_waits
 from treadle.platform.engine.leases import ENDED, Lease, RunStatus
 from treadle.platform.engine.liveness import BEAT_S, DEAD_AFTER_S, Liveness
 from treadle.platform.engine.sweep import RING_AGAIN_S, Sweeper
+from treadle.platform.engine.turns import ANY_PRIORITY, Turns
 from treadle.platform.engine.writer import Committed, LogWriter
 from treadle.platform.log import get_log
 from treadle.platform.metrics.instruments import ACTIVE, BELL_SECONDS, CLAIMED, COMMIT_RUNS, SWEPT
@@ -43,6 +44,7 @@ from treadle.platform.tracing.runs import RunTrace
 MOST_PENDING = 10_000
 SWEEP_S = 2.0
 DRAIN_S = 25.0
+_ELBOW_S = 0.02
 
 log = get_log(__name__)
 
@@ -120,6 +122,7 @@ class RunHost:
         self._liveness = Liveness(
             self._housekeeping, name=options.name, concurrency=options.concurrency
         )
+        self._turns = Turns(self._claiming, places=options.concurrency)
         self._sweeper = Sweeper(
             self._housekeeping,
             dead_after_s=options.dead_after_s,
@@ -134,7 +137,10 @@ class RunHost:
         self._signals: set[RunId] = set()
         self._has_signals = asyncio.Event()
         self._pending: deque[RunId] = deque()
+        # More is queued than bells told of, or than there were places for.
         self._overflowed = False
+        # Something may be queued that could have no place when it was looked at.
+        self._is_held_back = False
         self._work = asyncio.Event()
         self._claim_lock = asyncio.Lock()
         self._active: dict[RunId, _Active] = {}
@@ -148,6 +154,7 @@ class RunHost:
         Bells that came before this are lost on this process, so it asks once for what is queued.
         """
         await self._liveness.register()
+        await self._turns.learn_limits()
         self._writer.start()
         self._speaker.start()
         self._listener.start()
@@ -222,9 +229,8 @@ class RunHost:
     async def _claim(self, free: int) -> None:
         async with self._claim_lock:
             runs = await self._next(free)
-            claimed = await self._claims.take(runs)
+            claimed = await self._take(runs, free)
             CLAIMED.inc(len(claimed))
-            self._overflowed = self._overflowed and bool(claimed)  # else others are at them
             resumed = [run.id for run in claimed if run.seq > (1 if run.is_pure else 2)]
             ledgers = await self._claims.ledgers(resumed) if resumed else {}
             waiting = [run for run, ledger in ledgers.items() if has_waits(ledger)]
@@ -235,12 +241,41 @@ class RunHost:
                 self._begin(run, ledgers.get(run.id, {}), letters.get(run.id))
 
     async def _next(self, free: int) -> list[RunId]:
-        if not self._pending:
-            queued = await self._claims.queued(free)
-            self._overflowed = len(queued) == free
-            return queued
-        runs = (self._pending.popleft() for _ in range(min(free, len(self._pending))))
-        return [run for run in dict.fromkeys(runs) if run not in self._active]
+        """What to claim: what bells told of if all of it finds a place, else what is due first."""
+        fresh = [run for run in dict.fromkeys(self._pending) if run not in self._active]
+        self._pending.clear()
+        if not self._overflowed and len(fresh) <= free:
+            return fresh
+        queued = await self._turns.queued(
+            free,
+            active=self._active,
+            spaces=[active.lease.workspace for active in self._active.values()],
+        )
+        self._overflowed = bool(queued)
+        self._is_held_back = self._turns.holds_back(free)
+        return queued
+
+    async def _take(self, runs: Sequence[RunId], free: int) -> list[ClaimedRun]:
+        if not runs:
+            return []
+        least_priority = self._turns.least_priority(free - len(runs) + 1)
+        claimed = await self._claims.take(
+            runs,
+            least_priority=ANY_PRIORITY if self._overflowed else least_priority,
+            are_limited=self._turns.are_limited,
+        )
+        if len(claimed) < len(runs):
+            if self._overflowed and not claimed:  # others are at them
+                await asyncio.sleep(_ELBOW_S * random.random())  # noqa: S311 - no secret
+            elif self._turns.holds_back(free - len(runs) + 1):
+                self._overflowed = True
+        return claimed
+
+    def _look_again(self) -> None:
+        """A place became free: who was held back may have it."""
+        self._overflowed = self._overflowed or self._is_held_back or self._turns.are_limited
+        self._is_held_back = False
+        self._work.set()
 
     def _begin(self, run: ClaimedRun, ledger: Ledger, letters: Letters | None) -> None:
         lease, gate = run.lease(), Gate()
@@ -297,7 +332,7 @@ class RunHost:
                 await self._writer.release(lease, release, *entries)
         finally:
             del self._active[run.id]
-            self._work.set()
+            self._look_again()
 
     async def _beat_loop(self) -> None:
         while True:
@@ -323,6 +358,7 @@ class RunHost:
             if self._is_draining:
                 continue
             try:
+                await self._turns.learn_limits()
                 found = await self._sweeper.sweep() + await self._family.sweep()
                 self._signalled_all()
                 async with self._claim_lock:

@@ -95,6 +95,7 @@ runs = Table(
     ),
     Index(
         "ix_runs_queued",
+        "workspace_id",
         text("priority DESC"),
         "id",
         postgresql_where=text("status = 'queued'"),

@@ -78,7 +78,7 @@ TAKE = """
 WITH due AS (
     SELECT id FROM runs
     WHERE id = ANY(%(runs)s::uuid[]) AND status = 'queued' AND NOT is_pure
-        AND (wake_at IS NULL OR wake_at <= now())
+        AND (wake_at IS NULL OR wake_at <= now()) AND priority >= %(least)s
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE runs r SET
@@ -100,7 +100,7 @@ WITH due AS (
     UNION ALL
     SELECT * FROM runs
     WHERE id = ANY(%(runs)s::uuid[]) AND status = 'queued' AND is_pure
-        AND (wake_at IS NULL OR wake_at <= now())
+        AND (wake_at IS NULL OR wake_at <= now()) AND priority >= %(least)s
 )
 SELECT id, workspace_id, root_id, template, version, sha256, trigger, owner, settings, connections,
     is_pure, epoch, seq, inputs, parent_id, frame, children, signals, is_paused, rung_at,
@@ -116,11 +116,6 @@ LEDGERS = "SELECT run_id, entry FROM log WHERE run_id = ANY(%s::uuid[]) ORDER BY
 VALUES = "SELECT ref, content FROM run_values WHERE run_id = ANY(%s::uuid[]) AND ref = ANY(%s)"
 
 TEXT = "SELECT text FROM template_texts WHERE workspace_id = %s AND sha256 = %s"
-
-QUEUED = """
-SELECT id FROM runs WHERE status = 'queued' AND (wake_at IS NULL OR wake_at <= now())
-ORDER BY priority DESC, id LIMIT %s
-"""
 
 ACCEPT = """
 WITH r AS (
@@ -245,11 +240,12 @@ WITH due AS (
     SELECT id FROM runs
     WHERE status = 'queued' AND (wake_at IS NULL OR wake_at <= now())
         AND (rung_at < now() - make_interval(secs => %s) OR rung_at < wake_at)
-    ORDER BY priority DESC, id LIMIT 1000 FOR UPDATE SKIP LOCKED
+    LIMIT 1000 FOR UPDATE SKIP LOCKED
 )
 UPDATE runs r SET rung_at = now() FROM due WHERE r.id = due.id RETURNING r.id
 """
-"""Runs that nobody claimed: their bell was lost, or their time has come."""
+"""Runs that nobody claimed: their bell was lost, or their time has come. In which order they are
+found is no matter: a worker that cannot take all of them asks the queue (`engine.turns`)."""
 
 REGISTER = """
 INSERT INTO workers (name, incarnation, concurrency) VALUES (%s, %s, %s)

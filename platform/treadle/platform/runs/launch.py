@@ -18,14 +18,12 @@ from treadle.platform.engine.acceptance import NewRun
 from treadle.platform.engine.entries import dump
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.programs import Program, Programs
+from treadle.platform.engine.turns import INTERACTIVE_PRIORITY
 from treadle.platform.runs.errors import NotRunnable
 from treadle.platform.runs.family import find_family, has_children
 from treadle.platform.runs.inputs import fill_in, named_files, require_files
 from treadle.platform.templates.library import TemplateLibrary
 from treadle.platform.templates.repository import get_text
-
-BATCH_PRIORITY = -10
-"""Behind what somebody waits for."""
 
 _INSERT = """
 WITH r AS (
@@ -139,7 +137,9 @@ def new_run(
     )
 
 
-async def insert_runs(tx: TenantConnection, runs: Sequence[NewRun], *, priority: int = 0) -> None:
+async def insert_runs(
+    tx: TenantConnection, runs: Sequence[NewRun], *, priority: int = INTERACTIVE_PRIORITY
+) -> None:
     """Accept runs in this transaction, with one statement; ring for them once it is committed."""
     if runs:
         await tx.exec_driver_sql(_INSERT, {**_columns(runs), "priority": priority})

@@ -11,7 +11,8 @@ from treadle.platform.auth.callers import Caller
 from treadle.platform.db.database import TenantConnection
 from treadle.platform.db.ids import WorkspaceId, new_id
 from treadle.platform.engine.ids import RunId
-from treadle.platform.runs.launch import BATCH_PRIORITY, Launcher
+from treadle.platform.engine.turns import BATCH_PRIORITY
+from treadle.platform.runs.launch import Launcher
 from treadle.platform.schedules.errors import BackfillTooLong, ScheduleInvalid
 from treadle.platform.schedules.firing import Firing, schedule_event, trigger_inputs
 from treadle.platform.schedules.repository import (

@@ -1,0 +1,1 @@
+"""How many runs a workspace, and each of its templates, may have at work at a time."""
