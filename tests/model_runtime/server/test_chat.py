@@ -217,5 +217,5 @@ async def test_keys_are_asked_for() -> None:
 async def test_a_large_body_is_refused_unread() -> None:
     async with served(random_checkpoint(), ServerOptions(max_body_bytes=500)) as client:
         response = await post(client, messages=[{"role": "user", "content": "x" * 600}])
-        assert response.status_code == 400
+        assert response.status_code == 413
         assert response.json()["error"]["code"] == "too_large"

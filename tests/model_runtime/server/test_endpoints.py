@@ -101,4 +101,4 @@ async def test_health_and_metrics_tell_what_happened(client: httpx.AsyncClient) 
     text = (await client.get("/metrics")).text
     assert "treadle_runtime_tokens_answered_total 12.0" in text
     assert "treadle_runtime_cache_used_ratio 0.0" in text
-    assert "treadle_runtime_first_token_seconds_count 1.0" in text
+    assert "treadle_runtime_first_token_seconds_count 2.0" in text

@@ -29,9 +29,9 @@ from treadle.model_runtime.server.generation import (
     limits_of,
     refuse_failed,
     requests_of,
-    run_all,
     sampling_of,
 )
+from treadle.model_runtime.server.running import Running
 from treadle.model_runtime.server.schemas import ChatRequest, Message
 from treadle.model_runtime.server.tools import Dialect, in_words
 from treadle.model_runtime.server.wire import chat_logprobs, finish_name, usage_body
@@ -84,6 +84,16 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """One step of one choice, the events in it, and why it ended if it did."""
+
+    place: int
+    progress: Progress
+    events: Sequence[Event]
+    finish: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Chat:
     """One request, ready to run."""
 
@@ -94,47 +104,60 @@ class Chat:
     requests: Sequence[Sequence[Request]]
     answers: Sequence[Answer]
 
+    async def read(self) -> AsyncGenerator[Sequence[Read]]:
+        """What came, read into the answers, up to the end; nothing after a long silence.
+
+        Raises:
+            RequestError: It cannot be served after all.
+        """
+        with Running(self.served.service, self.requests, self.served.timing) as running:
+            async for arrived in running.progress():
+                yield [self._read(place, item) for place, item in arrived]
+
+    def _read(self, place: int, progress: Progress) -> Read:
+        refuse_failed(progress, self.served)
+        answer = self.answers[place]
+        events = answer.take(progress)
+        return Read(place, progress, events, answer.finish)
+
     async def respond(self) -> JsonValue:
         """The whole answer."""
-        async with aclosing(run_all(self.served.service, self.requests)) as progress:
-            async for place, item in progress:
-                refuse_failed(item, self.served)
-                answer = self.answers[place]
-                answer.take(item)
-                answer.logprobs += self._logprobs(item.choices)
+        async with aclosing(self.read()) as reading:
+            async for several in reading:
+                for item in several:
+                    self.answers[item.place].logprobs += self._logprobs(item.progress.choices)
         return {
             **self._envelope("chat.completion"),
             "choices": [self._choice(index, answer) for index, answer in enumerate(self.answers)],
             "usage": self._usage(),
         }
 
-    async def stream(self) -> AsyncGenerator[JsonValue]:
-        """The chunks: the role first, then pieces, at last the usage if it is wanted."""
-        for index in range(len(self.answers)):
-            yield self._chunk(index, {"role": "assistant", "content": ""})
-        async with aclosing(run_all(self.served.service, self.requests)) as progress:
-            async for place, item in progress:
-                refuse_failed(item, self.served)
-                for chunk in self._chunks(place, item):
-                    yield chunk
-        if self.body.includes_usage:
-            yield {
-                **self._envelope("chat.completion.chunk"),
-                "choices": [],
-                "usage": self._usage(),
-            }
+    async def stream(self) -> AsyncGenerator[Sequence[JsonValue]]:
+        """The chunks: the role first, then pieces, at last the usage if it is wanted.
 
-    def _chunks(self, place: int, progress: Progress) -> list[JsonValue]:
+        After a long silence none at all.
+        """
+        role: dict[str, JsonValue] = {"role": "assistant", "content": ""}
+        yield [self._chunk(index, role) for index in range(len(self.answers))]
+        async with aclosing(self.read()) as reading:
+            async for several in reading:
+                chunks = [chunk for item in several for chunk in self._chunks(item)]
+                if chunks or not several:
+                    yield chunks
+        if self.body.includes_usage:
+            envelope = self._envelope("chat.completion.chunk")
+            yield [{**envelope, "choices": [], "usage": self._usage()}]
+
+    def _chunks(self, read: Read) -> list[JsonValue]:
         """The chunks of one step; its log-probabilities go with the first."""
-        answer = self.answers[place]
-        deltas = [delta for item in answer.take(progress) if (delta := delta_of(item))]
-        logprobs = self._logprobs(progress.choices)
-        if not deltas and (logprobs or answer.finish):
+        deltas = [delta for item in read.events if (delta := delta_of(item))]
+        logprobs = self._logprobs(read.progress.choices)
+        if not deltas and (logprobs or read.finish):
             deltas = [{}]
         chunks: list[JsonValue] = []
         for number, delta in enumerate(deltas, start=1):
-            finish = answer.finish if number == len(deltas) else None
-            chunks.append(self._chunk(place, delta, logprobs, finish))
+            finish = read.finish if number == len(deltas) else None
+            chunks.append(self._chunk(read.place, delta, logprobs, finish))
             logprobs = []
         return chunks
 
@@ -223,13 +246,17 @@ async def prepare_chat(
         name,
         [prompt],
         sampling_of(body, served, logprobs=(body.top_logprobs or 0) if body.logprobs else None),
-        [limits_of(body, served, len(prompt), body.max_completion_tokens or body.max_tokens)],
+        [limits_of(body, served, len(prompt), _most_tokens(body), caller=caller)],
         answers=body.n,
         caller=caller,
         grammar=None if rules is None else await constraints.of(rules),
     )
     answers = [Answer(AnswerParser(calls, thinking=dialect.thinking)) for _ in range(body.n)]
     return Chat(name, int(time()), body, served, requests, answers)
+
+
+def _most_tokens(body: ChatRequest) -> int | None:
+    return body.max_completion_tokens or body.max_tokens
 
 
 def _message(message: Message) -> dict[str, JsonValue]:

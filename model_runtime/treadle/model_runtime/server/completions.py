@@ -9,16 +9,16 @@ from time import time
 from pydantic import JsonValue
 
 from treadle.model_runtime.errors import BadRequest
-from treadle.model_runtime.request import Choice, Request, Usage
+from treadle.model_runtime.request import Choice, Progress, Request, Usage
 from treadle.model_runtime.server.generation import (
     Caller,
     Served,
     limits_of,
     refuse_failed,
     requests_of,
-    run_all,
     sampling_of,
 )
+from treadle.model_runtime.server.running import Running
 from treadle.model_runtime.server.schemas import CompletionRequest
 from treadle.model_runtime.server.wire import finish_name, usage_body
 from treadle.model_runtime.tokenizer import Tokenizer
@@ -41,6 +41,10 @@ class _Text:
     usage: Usage = field(default_factory=lambda: Usage(0, 0, 0))
     finish: str | None = None
 
+    def take(self, progress: Progress) -> None:
+        """Note how far it is."""
+        self.usage, self.finish = progress.usage, finish_name(progress.finish)
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -53,34 +57,45 @@ class Completion:
     requests: Sequence[Sequence[Request]]
     texts: Sequence[_Text]
 
+    async def read(self) -> AsyncGenerator[Sequence[tuple[int, Progress]]]:
+        """What came, noted in the texts, up to the end; nothing after a long silence."""
+        with Running(self.served.service, self.requests, self.served.timing) as running:
+            async for arrived in running.progress():
+                for place, item in arrived:
+                    refuse_failed(item, self.served)
+                    self.texts[place].take(item)
+                yield arrived
+
     async def respond(self) -> JsonValue:
         """The whole answer."""
-        async with aclosing(run_all(self.served.service, self.requests)) as progress:
-            async for place, item in progress:
-                refuse_failed(item, self.served)
-                text = self.texts[place]
-                text.text += item.text
-                text.choices += item.choices
-                text.usage, text.finish = item.usage, finish_name(item.finish)
+        async with aclosing(self.read()) as reading:
+            async for arrived in reading:
+                for place, item in arrived:
+                    self.texts[place].text += item.text
+                    self.texts[place].choices += item.choices
         choices = [
             self._choice(index, self._echoed(text) + text.text, text.choices, text.finish)
             for index, text in enumerate(self.texts)
         ]
         return {**self._envelope(), "choices": choices, "usage": self._usage()}
 
-    async def stream(self) -> AsyncGenerator[JsonValue]:
+    async def stream(self) -> AsyncGenerator[Sequence[JsonValue]]:
         """The chunks, with the prompt first if it is to be echoed."""
         if self.body.echo:
-            for index, text in enumerate(self.texts):
-                yield self._chunk(index, text.prompt, (), None)
-        async with aclosing(run_all(self.served.service, self.requests)) as progress:
-            async for place, item in progress:
-                refuse_failed(item, self.served)
-                self.texts[place].usage = item.usage
-                if item.text or item.choices or item.finish:
-                    yield self._chunk(place, item.text, item.choices, finish_name(item.finish))
+            yield [
+                self._chunk(index, text.prompt, (), None) for index, text in enumerate(self.texts)
+            ]
+        async with aclosing(self.read()) as reading:
+            async for arrived in reading:
+                chunks = [
+                    self._chunk(place, item.text, item.choices, finish_name(item.finish))
+                    for place, item in arrived
+                    if item.text or item.choices or item.finish
+                ]
+                if chunks or not arrived:
+                    yield chunks
         if self.body.includes_usage:
-            yield {**self._envelope(), "choices": [], "usage": self._usage()}
+            yield [{**self._envelope(), "choices": [], "usage": self._usage()}]
 
     def _echoed(self, text: _Text) -> str:
         return text.prompt if self.body.echo else ""
@@ -136,6 +151,8 @@ def prepare_completion(body: CompletionRequest, served: Served, caller: Caller) 
         RequestError: The request cannot be served.
     """
     tokenizer = served.checkpoint.tokenizer
+    if body.echo and body.logprobs is not None:
+        raise BadRequest("log-probabilities of an echoed prompt are not computed", param="echo")
     if body.suffix is not None:
         prompts = [_around(tokenizer, _only_text(body), body.suffix)]
     else:
@@ -145,7 +162,10 @@ def prepare_completion(body: CompletionRequest, served: Served, caller: Caller) 
         name,
         prompts,
         sampling_of(body, served, logprobs=body.logprobs),
-        [limits_of(body, served, len(prompt), body.max_tokens or 16) for prompt in prompts],
+        [
+            limits_of(body, served, len(prompt), body.max_tokens or 16, caller=caller)
+            for prompt in prompts
+        ],
         answers=body.n,
         caller=caller,
     )

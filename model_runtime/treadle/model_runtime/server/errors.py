@@ -1,16 +1,19 @@
 """Errors as OpenAI's clients expect them."""
 
 import logging
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue, ValidationError
 from starlette.exceptions import HTTPException
 
 from treadle.model_runtime.errors import BadRequest, Overloaded, RequestError, Unauthorised
 
 log = logging.getLogger(__name__)
+Body = TypeVar("Body", bound=BaseModel)
 
 
 def error_body(error: RequestError) -> dict[str, JsonValue]:
@@ -44,7 +47,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return error_response(_first_problem(error))
+        return error_response(bad_request(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def framework(_: Request, error: HTTPException) -> JSONResponse:
@@ -65,9 +68,21 @@ def install_error_handlers(app: FastAPI) -> None:
     _ = (expected, invalid, framework, unexpected)
 
 
-def _first_problem(error: RequestValidationError) -> BadRequest:
+def parsed(kind: type[Body], body: JsonValue) -> Body:
+    """What a client sent by another way than as the body of its request.
+
+    Raises:
+        BadRequest: A field is wrong.
+    """
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        raise bad_request(error.errors()) from None
+
+
+def bad_request(problems: Sequence[Any]) -> BadRequest:  # Any: FastAPI says no more of them
     """The first wrong field, named as the client wrote it."""
-    problem = error.errors()[0]
+    problem = problems[0]
     where = ".".join(str(part) for part in problem["loc"] if part != "body")
     if problem["type"] == "extra_forbidden":
         return BadRequest(f"unknown field {where!r}", code="unknown_parameter", param=where)

@@ -1,20 +1,18 @@
 """From a client's request to requests of the engine, and their progress back in one stream."""
 
-import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from treadle.model_runtime.checkpoint import Checkpoint
-from treadle.model_runtime.errors import BadRequest, DeadlineExceeded, RequestError, TooLong
+from treadle.model_runtime.errors import BadRequest, DeadlineExceeded, TooLong
 from treadle.model_runtime.grammar import Grammar
 from treadle.model_runtime.request import FinishReason, Limits, Progress, Request, Sampling
 from treadle.model_runtime.server.schemas import Generation
+from treadle.model_runtime.server.timing import Timing
 from treadle.model_runtime.service import EngineService
 
-Arrived = asyncio.Queue[tuple[int, Progress | RequestError]]
 SEEDS = 1 << 63
 SEED_STRIDE = 0x9E3779B97F4A7C15  # apart, so that answers of one request share no noise
 
@@ -26,19 +24,27 @@ class Served:
     Attributes:
         timeout_s: A request that takes longer ends with what it has.
         default_tokens: The length of an answer when the client names none.
+        notice: What people should know of the model before they believe it.
     """
 
     checkpoint: Checkpoint
     service: EngineService
     timeout_s: float = 600
     default_tokens: int | None = None
+    notice: str = ""
+    timing: Timing = field(default_factory=Timing)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: requests wait in the owner's line and share cache blocks under the salt."""
+    """Who asks: requests wait in the owner's line and share cache blocks under the salt.
+
+    Attributes:
+        background: Nobody waits for the answer: it comes after all others', whenever that is.
+    """
 
     owner: str = ""
+    background: bool = False
 
 
 def sampling_of(body: Generation, served: Served, *, logprobs: int | None) -> Sampling:
@@ -65,7 +71,9 @@ def sampling_of(body: Generation, served: Served, *, logprobs: int | None) -> Sa
     )
 
 
-def limits_of(body: Generation, served: Served, prompt: int, max_tokens: int | None) -> Limits:
+def limits_of(
+    body: Generation, served: Served, prompt: int, max_tokens: int | None, *, caller: Caller
+) -> Limits:
     """The client's limits within what fits behind a prompt of this length.
 
     Raises:
@@ -79,7 +87,7 @@ def limits_of(body: Generation, served: Served, prompt: int, max_tokens: int | N
         max_tokens=min(wanted, room),
         stop=tuple(stop for stop in body.stop if stop),
         ignore_eos=body.ignore_eos,
-        deadline=monotonic() + served.timeout_s,
+        deadline=None if caller.background else monotonic() + served.timeout_s,
     )
 
 
@@ -103,72 +111,13 @@ def requests_of(
                 limits=limit,
                 owner=caller.owner,
                 salt=caller.owner,
+                background=caller.background,
                 grammar=None if grammar is None else grammar.matcher(),
             )
             for number in range(answers)
         ]
         for index, (prompt, limit) in enumerate(zip(prompts, limits, strict=True))
     ]
-
-
-async def run_all(
-    service: EngineService, requests: Sequence[Sequence[Request]]
-) -> AsyncGenerator[tuple[int, Progress]]:
-    """All requests' progress as it comes, with each one's place in the whole.
-
-    Of several answers to one prompt the others begin when the first has read it: they find its
-    blocks in the cache. Leaving early cancels all.
-    """
-    arrived: Arrived = asyncio.Queue()
-    left = sum(len(group) for group in requests)
-    places = iter(range(left))
-    tasks = [
-        asyncio.create_task(_run_group(service, [(next(places), item) for item in group], arrived))
-        for group in requests
-    ]
-    try:
-        while left:
-            place, item = await arrived.get()
-            if isinstance(item, RequestError):
-                raise item
-            left -= item.finish is not None
-            yield place, item
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _run_group(
-    service: EngineService, group: Sequence[tuple[int, Request]], arrived: Arrived
-) -> None:
-    """The first alone until it has read the prompt, then the others beside it."""
-    begun = asyncio.Event()
-    first, *others = group
-    waiting = asyncio.create_task(_run_one(service, first, arrived, begun))
-    if others:
-        await begun.wait()
-    tasks = [asyncio.create_task(_run_one(service, other, arrived, begun)) for other in others]
-    try:
-        await asyncio.gather(waiting, *tasks)
-    finally:
-        for task in (waiting, *tasks):
-            task.cancel()
-
-
-async def _run_one(
-    service: EngineService, item: tuple[int, Request], arrived: Arrived, begun: asyncio.Event
-) -> None:
-    place, request = item
-    try:
-        async with aclosing(service.stream(request)) as stream:
-            async for progress in stream:
-                begun.set()
-                await arrived.put((place, progress))
-    except RequestError as error:
-        await arrived.put((place, error))
-    finally:
-        begun.set()
 
 
 def refuse_failed(progress: Progress, served: Served) -> None:

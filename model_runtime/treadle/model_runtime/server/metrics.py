@@ -1,19 +1,14 @@
 """Prometheus metrics of one server."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
-from dataclasses import dataclass
-from time import monotonic
+from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from pydantic import JsonValue
 from typing_extensions import override
 
+from treadle.model_runtime.server.generation import Served
 from treadle.model_runtime.service import EngineService
-
-SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class _EngineCollector(Collector):
@@ -31,6 +26,8 @@ class _EngineCollector(Collector):
             "requests_running": load.running,
             "requests_waiting": load.waiting,
             "cache_used_ratio": 1 - load.free_blocks / load.blocks,
+            "cache_hit_ratio": _ratio(counts.cached, counts.prompt),
+            "draft_acceptance_ratio": _ratio(counts.accepted, counts.drafted),
         }
         counters = {
             "steps": counts.steps,
@@ -48,53 +45,29 @@ class _EngineCollector(Collector):
             yield CounterMetricFamily(f"treadle_runtime_{name}", name.replace("_", " "), value)
 
 
-@dataclass(frozen=True, slots=True)
 class Metrics:
-    """One registry; the histograms are fed by the requests."""
+    """Everything that Prometheus is told about one server."""
 
-    registry: CollectorRegistry
-    first_token: Histogram
-    between_tokens: Histogram
-
-    @classmethod
-    def of(cls, service: EngineService) -> "Metrics":
-        """Metrics of a server around this engine."""
-        registry = CollectorRegistry()
-        registry.register(_EngineCollector(service))
-        return cls(
-            registry,
-            Histogram(
-                "treadle_runtime_first_token_seconds",
-                "From a request's arrival to its first token",
-                buckets=SECONDS,
-                registry=registry,
-            ),
-            Histogram(
-                "treadle_runtime_between_tokens_seconds",
-                "From one step of a request to the next",
-                buckets=SECONDS,
-                registry=registry,
-            ),
+    def __init__(self, served: Served) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_EngineCollector(served.service))
+        self._registry.register(served.timing.first_token)
+        self._registry.register(served.timing.between_tokens)
+        self._requests = Counter(
+            "treadle_runtime_requests",
+            "Requests answered, by endpoint and status",
+            ["endpoint", "status"],
+            registry=self._registry,
         )
 
-    async def timed(self, bodies: AsyncGenerator[JsonValue]) -> AsyncGenerator[JsonValue]:
-        """The same stream, its pauses measured; the first chunk only tells the role."""
-        before, measure = monotonic(), self.first_token
-        async with aclosing(bodies):
-            async for number, body in _numbered(bodies):
-                if number:
-                    now = monotonic()
-                    measure.observe(now - before)
-                    before, measure = now, self.between_tokens
-                yield body
+    def count(self, endpoint: str, status: int) -> None:
+        """Note a request that was answered."""
+        self._requests.labels(endpoint, str(status)).inc()
 
     def text(self) -> bytes:
         """The exposition format."""
-        return generate_latest(self.registry)
+        return generate_latest(self._registry)
 
 
-async def _numbered(bodies: AsyncIterator[JsonValue]) -> AsyncIterator[tuple[int, JsonValue]]:
-    number = 0
-    async for body in bodies:
-        yield number, body
-        number += 1
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -29,25 +29,41 @@ def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class _Body(BaseModel):
+class Strict(BaseModel):
     """Frozen, and strict about names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class StreamOptions(_Body):
+class ClientBody(Strict):
+    """The whole of what a client sends; null is the same as absent."""
+
+    ignored: ClassVar[frozenset[str]] = IGNORED
+
+    model: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_ignored(cls, fields: object) -> object:
+        if not isinstance(fields, dict):
+            return fields
+        return {
+            key: value
+            for key, value in fields.items()
+            if key not in cls.ignored and value is not None
+        }
+
+
+class StreamOptions(Strict):
     """Whether the last chunk tells the usage."""
 
     include_usage: bool = False
     include_obfuscation: bool = False
 
 
-class Generation(_Body):
-    """What both generating endpoints take."""
+class Generation(ClientBody):
+    """What the two endpoints that stream tokens take."""
 
-    ignored: ClassVar[frozenset[str]] = IGNORED
-
-    model: str
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -64,31 +80,19 @@ class Generation(_Body):
     stream_options: StreamOptions | None = None
     ignore_eos: bool = False
 
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_ignored(cls, fields: object) -> object:
-        """Null is the same as absent."""
-        if not isinstance(fields, dict):
-            return fields
-        return {
-            key: value
-            for key, value in fields.items()
-            if key not in cls.ignored and value is not None
-        }
-
     @property
     def includes_usage(self) -> bool:
         """Whether the stream ends with the usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
 
-class Thinking(_Body):
+class Thinking(Strict):
     """DeepSeek's switch."""
 
     type: Literal["enabled", "disabled"]
 
 
-class JsonSchemaFormat(_Body):
+class JsonSchemaFormat(Strict):
     """A named schema."""
 
     name: str = "answer"
@@ -97,14 +101,14 @@ class JsonSchemaFormat(_Body):
     strict: bool | None = None
 
 
-class ResponseFormat(_Body):
+class ResponseFormat(Strict):
     """Free text, any JSON object, or what matches a schema."""
 
     type: Literal["text", "json_object", "json_schema"] = "text"
     json_schema: JsonSchemaFormat | None = None
 
 
-class Function(_Body):
+class Function(Strict):
     """A tool's name and what it takes."""
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")
@@ -113,20 +117,20 @@ class Function(_Body):
     strict: bool | None = None
 
 
-class Tool(_Body):
+class Tool(Strict):
     """Tools are functions."""
 
     type: Literal["function"] = "function"
     function: Function
 
 
-class NamedFunction(_Body):
+class NamedFunction(Strict):
     """The name of a tool."""
 
     name: str
 
 
-class NamedTool(_Body):
+class NamedTool(Strict):
     """A tool that must be called."""
 
     type: Literal["function"] = "function"

@@ -12,6 +12,12 @@ from treadle.model_runtime.parse import END_THINK, CallFormat
 from treadle.model_runtime.server.schemas import ChatRequest, NamedTool, Tool
 from treadle.model_runtime.tokenizer import Tokenizer
 
+# llguidance's own keyword in a schema's root.
+SPACING: JsonValue = {
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+}
 NOTICE = """You can call these tools, described as JSON:
 {tools}
 
@@ -42,7 +48,7 @@ class Dialect:
             rules = _call_rules(self.calls, chosen, self, repeated=body.parallel_tool_calls)
         elif (schema := _schema(body)) is not None:
             check_schema(schema)
-            rules = f"answer: %json {json.dumps(schema)}"
+            rules = f"answer: %json {_json_rule(schema)}"
         else:
             return None
         if not self.thinking:
@@ -113,10 +119,20 @@ def _call_rules(
         counted = '":" /[0-9]{1,3}/' if calls.prefix == "functions." else ""
         lines.append(
             f"call_{number}: {dialect.literal(before)} {counted} "
-            f"{dialect.literal(calls.separators[0])} %json {json.dumps(parameters)} "
+            f"{dialect.literal(calls.separators[0])} %json {_json_rule(parameters)} "
             f"{dialect.literal(calls.ends[0])}"
         )
     return "\n".join(lines)
+
+
+def _json_rule(schema: JsonValue) -> str:
+    """The schema, with white space as models write it.
+
+    Where it is free, a small model writes nothing else until its tokens are spent.
+    """
+    if not isinstance(schema, dict):
+        return json.dumps(schema)
+    return json.dumps({**schema, "x-guidance": SPACING})
 
 
 def in_words(

@@ -1,6 +1,5 @@
 """Answers as OpenAI writes them, with DeepSeek's usage fields."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
@@ -12,8 +11,9 @@ from treadle.model_runtime.request import Choice, FinishReason, Usage
 from treadle.model_runtime.server.errors import error_body
 from treadle.model_runtime.tokenizer import Tokenizer
 
-KEEP_ALIVE_S = 15.0
+KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 FINISH = {
     FinishReason.STOP: "stop",
     FinishReason.LENGTH: "length",
@@ -75,26 +75,34 @@ def _token(tokenizer: Tokenizer, token: int, logprob: float | None) -> dict[str,
 
 def event(body: JsonValue) -> bytes:
     """One server-sent event."""
-    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+    return b"data: " + _encode(body).encode() + b"\n\n"
 
 
-async def events(bodies: AsyncGenerator[JsonValue]) -> AsyncIterator[bytes]:
-    """A whole stream: events, comments while nothing comes, an error's body, and the end mark."""
+async def events(bodies: AsyncGenerator[Sequence[JsonValue]]) -> AsyncIterator[bytes]:
+    """A whole stream: events, a comment where nothing came, an error's body, and the end mark."""
     async with aclosing(bodies):
-        pending = asyncio.ensure_future(anext(bodies, None))
         try:
-            while True:
-                done, _ = await asyncio.wait([pending], timeout=KEEP_ALIVE_S)
-                if not done:
-                    yield b": keep-alive\n\n"
-                    continue
-                if (body := pending.result()) is None:
-                    break
-                yield event(body)
-                pending = asyncio.ensure_future(anext(bodies, None))
+            async for several in bodies:
+                yield b"".join([event(body) for body in several]) or KEEP_ALIVE
         except RequestError as error:
             yield event(error_body(error))
-        finally:
-            pending.cancel()
-            await asyncio.gather(pending, return_exceptions=True)
     yield DONE
+
+
+async def named_events(
+    bodies: AsyncGenerator[Sequence[dict[str, JsonValue]]],
+) -> AsyncIterator[bytes]:
+    """A stream whose events have names, as responses have; it ends with its last event."""
+    number = 0
+    async with aclosing(bodies):
+        try:
+            async for several in bodies:
+                yield b"".join([_named(body) for body in several]) or KEEP_ALIVE
+                number += len(several)
+        except RequestError as error:
+            told = {"code": error.code, "message": error.message, "param": error.param}
+            yield _named({"type": "error", "sequence_number": number, **told})
+
+
+def _named(body: dict[str, JsonValue]) -> bytes:
+    return f"event: {body['type']}\n".encode() + event(body)
