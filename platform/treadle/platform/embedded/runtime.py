@@ -39,10 +39,11 @@ _NICENESS = 10  # reading a long prompt takes every core; the service answers fi
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A prepared server: its port is free and its key is kept."""
+    """A prepared server: its port is free, its key is kept, and so are its files in `state`."""
 
     port: int
     key: str
+    state: Path
 
     @property
     def url(self) -> str:
@@ -56,7 +57,7 @@ class Runtime:
             name="runtime",
             argv=("nice", "-n", str(_NICENESS), sys.executable, "-m", MODULE, *serve),
             is_ready=self._is_ready,
-            env={"TREADLE_RUNTIME_KEYS": self.key},
+            env={"TREADLE_RUNTIME_KEYS": self.key, "TREADLE_RUNTIME_STATE": str(self.state)},
             grace=timedelta(seconds=10),
         )
 
@@ -84,7 +85,7 @@ def prepare_runtime(home: Home) -> Runtime:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     memory = folder / "endpoint.json"
     port, key = _remembered(memory)
-    server = Runtime(port=free_port(port), key=key)
+    server = Runtime(port=free_port(port), key=key, state=folder)
     descriptor = os.open(memory, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump({"port": server.port, "key": key}, file)
