@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from treadle.model_runtime.acceleration import build_fastest, return_freed_memory
 from treadle.model_runtime.checkpoint import load_checkpoint
-from treadle.model_runtime.embedded import EMBEDDED_NAME, embedded_model
+from treadle.model_runtime.embedded import EMBEDDED_NAME, EMBEDDED_NOTICE, embedded_model
 from treadle.model_runtime.engine import Engine
+from treadle.model_runtime.engines.opening import serve_behind
 from treadle.model_runtime.errors import ModelRuntimeError
 from treadle.model_runtime.kernels.abi import Library
 from treadle.model_runtime.kernels.build import BuildFailed, built
@@ -28,6 +29,7 @@ from treadle.model_runtime.service import EngineService
 from treadle.model_runtime.settings import RuntimeSettings
 
 log = logging.getLogger("treadle.model_runtime")
+SECRETS = frozenset({"keys", "url_key"})  # they do not belong on a command line
 GRACE_S = 30  # open requests may finish so long after a signal
 
 
@@ -52,12 +54,17 @@ def serve(settings: RuntimeSettings) -> None:
     """Load the model, then answer."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    if settings.engine != "torch":
+        serve_behind(settings)
+        return
     served = build(settings)
     log.info("server.starting host=%s port=%s", settings.host, settings.port)
     options = ServerOptions(
         keys=settings.key_list,
         aliases=settings.alias,
         embedder=load_embedder(settings.embeddings),
+        state=settings.state,
+        traces=settings.otlp_endpoint,
     )
     uvicorn.run(
         create_app(served, options),
@@ -106,7 +113,12 @@ def build(settings: RuntimeSettings) -> Served:
     if isinstance(checkpoint.model, FusedModel):
         torch.set_num_threads(1)  # torch's threads spin beside the kernels' own
     engine = Engine(checkpoint.model, options, tokenizer=checkpoint.tokenizer)
-    return Served(checkpoint, EngineService(engine), timeout_s=settings.timeout_s)
+    return Served(
+        checkpoint,
+        EngineService(engine),
+        timeout_s=settings.timeout_s,
+        notice="" if settings.model else EMBEDDED_NOTICE,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(commands.add_parser("plan", help="What a checkpoint needs; starts nothing."))
     serving = commands.add_parser("serve")
     for name, field in RuntimeSettings.model_fields.items():
-        if name == "keys":
+        if name in SECRETS:
             continue
         action = "append" if name == "alias" else "store"
         serving.add_argument(f"--{name.replace('_', '-')}", action=action, help=field.description)

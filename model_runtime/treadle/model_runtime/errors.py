@@ -14,6 +14,7 @@ ModelRuntimeError
     ├── NotServed          no such model or path here
     ├── DeadlineExceeded   the request ran out of its own time
     ├── EngineStopped      the engine's thread has ended
+    ├── EngineStarting     the engine behind this server is not ready yet
     └── UpstreamFailed     the endpoint behind this one did not answer, or not as agreed
 """
 
@@ -161,3 +162,16 @@ class UpstreamFailed(RequestError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="upstream_failed")
+
+
+class EngineStarting(Overloaded):
+    """The engine behind this server loads its weights, at first or again after a crash."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    kind = "server_error"
+
+    def __init__(self) -> None:
+        RequestError.__init__(
+            self, "the engine is starting; try again later", code="engine_starting"
+        )
+        self.retry_after_s = 10

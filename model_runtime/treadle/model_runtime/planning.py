@@ -38,7 +38,7 @@ def plan_text(model: Path, *, gpus: str, cpu_bandwidth: float) -> str:
     Raises:
         ModelRuntimeError: The config or the list of accelerators cannot be read.
     """
-    fields = _fields(model / "config.json" if model.is_dir() else model)
+    fields = config_fields(model)
     fp8 = isinstance(fields.get("quantization_config"), dict)
     size = measure(parse_config(fields), fp8=fp8)
     return "\n".join(_lines(size, gpus=gpus, cpu_bandwidth=cpu_bandwidth, fp8=fp8)) + "\n"
@@ -52,7 +52,9 @@ def read_gpus(text: str) -> tuple[str, int]:
     return found[2].upper(), int(found[1])
 
 
-def _fields(path: Path) -> dict[str, JsonValue]:
+def config_fields(model: Path) -> dict[str, JsonValue]:
+    """The object of a folder's config.json, or of that file itself; raises `BadConfig`."""
+    path = model / "config.json" if model.is_dir() else model
     try:
         fields: JsonValue = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

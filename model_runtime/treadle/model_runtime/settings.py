@@ -32,7 +32,42 @@ class RuntimeSettings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8710, ge=0, le=65535, description="Port to listen on; 0 takes any.")
-    engine: Literal["torch"] = Field(default="torch", description="What runs the model.")
+    engine: Literal["torch", "vllm", "sglang", "remote"] = Field(
+        default="torch", description="What runs the model; remote asks an endpoint at --url."
+    )
+    url: str = Field(default="", description="remote: an OpenAI-compatible base URL.")
+    url_key: SecretStr = Field(default=SecretStr(""), description="remote: the key for that URL.")
+    engine_python: Path | None = Field(
+        default=None, description="vllm, sglang: the interpreter they are installed beside."
+    )
+    engine_args: str = Field(default="", description="vllm, sglang: further arguments as they are.")
+    gpus: str = Field(default="", description="Count and kind, such as 8xH200, over all machines.")
+    layout: Literal["tensor", "data"] = Field(
+        default="tensor", description="Attention split over ranks, or whole on each (throughput)."
+    )
+    tensor_parallel: int | None = Field(
+        default=None, gt=0, description="Ranks that share each layer, where --gpus does not say."
+    )
+    nodes: int = Field(default=1, gt=0, description="Machines that share the model.")
+    node_rank: int = Field(default=0, ge=0, description="Which of them this is; 0 answers.")
+    head: str = Field(default="127.0.0.1", description="The first machine's address.")
+    head_port: int = Field(default=29_500, gt=0, le=65535, description="Where machines meet.")
+    context: int | None = Field(
+        default=None, gt=0, description="vllm, sglang: longest prompt and answer together."
+    )
+    memory_share: float = Field(
+        default=0.9, gt=0, lt=1, description="vllm, sglang: of each accelerator, for all it holds."
+    )
+    narrow_cache: bool = Field(default=False, description="vllm, sglang: keep the cache in FP8.")
+    dialect: str = Field(
+        default="auto", description="vllm, sglang: how the model writes calls and thoughts."
+    )
+    chat_template: Path | None = Field(
+        default=None, description="vllm, sglang: a template in place of the checkpoint's."
+    )
+    remote_code: bool = Field(
+        default=False, description="vllm, sglang: run the checkpoint's own Python."
+    )
     kernels: bool = Field(default=True, description="Use the fused CPU kernels where they fit.")
     dtype: Dtype = Field(default="auto", description="Weights in memory; auto is as stored.")
     threads: int | None = Field(default=None, gt=0, description="CPU threads; absent, all cores.")
@@ -44,10 +79,24 @@ class RuntimeSettings(BaseSettings):
     speculation: Speculation | Literal["auto"] = Field(
         default="auto", description="Source of drafts; auto is the MTP module if any, or look-up."
     )
+    state: Path = Field(
+        default=Path(".treadle/runtime"), description="Folder of files and batches."
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="OpenTelemetry collector, OTLP over HTTP; `/v1/traces` is appended. "
+        "Absent: no traces.",
+    )
     timeout_s: float = Field(default=600, gt=0, description="Longest time for one request.")
     keys: SecretStr = Field(
         default=SecretStr(""), description="API keys, by commas; without any, loopback only."
     )
+
+    @model_validator(mode="after")
+    def _is_one_of_its_machines(self) -> Self:
+        if self.node_rank >= self.nodes:
+            raise ValueError(f"node_rank {self.node_rank} is none of {self.nodes} machines")
+        return self
 
     @model_validator(mode="after")
     def _is_loopback_or_keyed(self) -> Self:

@@ -45,12 +45,14 @@ class EngineProcess:
     """Keeps one command running from `start` to `stop`.
 
     Attributes:
-        is_ready: Whether the engine answers; asked again and again.
+        is_ready: Whether the engine answers for the first time; asked again and again.
+        is_alive: Whether it is well; asked now and then, and cheap, for it may be busy.
         restarts: Starts after the first one.
     """
 
     command: Sequence[str]
     is_ready: Callable[[], Awaitable[bool]]
+    is_alive: Callable[[], Awaitable[bool]]
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     patience: Patience = Patience()
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -138,7 +140,7 @@ class EngineProcess:
         while process.returncode is None and misses < self.patience.misses:
             await self._sleep_or_end(process, self.patience.silence)
             if process.returncode is None:
-                misses = 0 if await self.is_ready() else misses + 1
+                misses = 0 if await self.is_alive() else misses + 1
         log.error("engine.ended code=%s misses=%d", process.returncode, misses)
 
     async def _sleep_or_end(self, process: asyncio.subprocess.Process, seconds: float) -> None:

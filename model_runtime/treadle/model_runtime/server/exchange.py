@@ -23,7 +23,7 @@ def event_stream(chunks: AsyncIterator[bytes]) -> StreamingResponse:
 async def unless_gone(request: Request, answering: Coroutine[None, None, JsonValue]) -> Response:
     """The answer; if the client leaves first, the work is cancelled and its blocks are free."""
     answer = asyncio.create_task(answering)
-    gone = asyncio.create_task(_disconnected(request))
+    gone = asyncio.create_task(disconnected(request))
     try:
         await asyncio.wait([answer, gone], return_when=asyncio.FIRST_COMPLETED)
         return JSONResponse(await answer) if answer.done() else Response(status_code=CLIENT_LEFT)
@@ -33,7 +33,8 @@ async def unless_gone(request: Request, answering: Coroutine[None, None, JsonVal
         await asyncio.gather(answer, gone, return_exceptions=True)
 
 
-async def _disconnected(request: Request) -> None:
+async def disconnected(request: Request) -> None:
+    """Wait until the client leaves."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
