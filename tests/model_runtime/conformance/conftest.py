@@ -3,7 +3,9 @@
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 
+import httpx
 import pytest
 import uvicorn
 from tests.model_runtime.server.conftest import random_checkpoint
@@ -14,17 +16,21 @@ from treadle.model_runtime.server.embeddings import load_embedder
 from treadle.model_runtime.server.generation import Served
 from treadle.model_runtime.service import EngineService
 
+# `make conformance` installs litellm, which brings 240 MB; `make test` goes without.
+collect_ignore = [] if find_spec("litellm") else ["test_litellm.py"]
 KEY = "a key of the tests"
+MODEL = "random"
 START_S = 20.0
 
 
 @pytest.fixture(scope="module")
-def base_url() -> Iterator[str]:
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL of a running server; it answers nonsense, always the same."""
     checkpoint = random_checkpoint()
     limits = EngineOptions(blocks=128, block_size=16, step_tokens=64)
     engine = Engine(checkpoint.model, limits, tokenizer=checkpoint.tokenizer)
-    options = ServerOptions(keys=[KEY], embedder=load_embedder(None))
+    state = tmp_path_factory.mktemp("state")
+    options = ServerOptions(keys=[KEY], embedder=load_embedder(None), state=state)
     app = create_app(Served(checkpoint, EngineService(engine)), options)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -37,3 +43,11 @@ def base_url() -> Iterator[str]:
     yield f"http://127.0.0.1:{port}/v1"
     server.should_exit = True
     thread.join(START_S)
+
+
+def wait_until_idle(base_url: str) -> None:
+    """Until no request is left in the engine."""
+    until = time.monotonic() + 5
+    while httpx.get(base_url.replace("/v1", "/healthz")).json()["running"]:
+        assert time.monotonic() < until, "it still runs"
+        time.sleep(0.01)

@@ -4,16 +4,14 @@ import json
 import time
 from collections.abc import Iterator
 
-import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletionToolParam
-from tests.model_runtime.conformance.conftest import KEY
+from tests.model_runtime.conformance.conftest import KEY, MODEL, wait_until_idle
 
 from treadle.model_runtime.embedded import ENCODER_NAME, embedded_encoder
 
 pytestmark = pytest.mark.slow
-MODEL = "random"
 WEATHER: ChatCompletionToolParam = {
     "type": "function",
     "function": {
@@ -153,7 +151,64 @@ def test_a_stream_that_is_left_is_cancelled(client: openai.OpenAI, base_url: str
         extra_body={"ignore_eos": True},
     ) as stream:
         next(iter(stream))
-    until = time.monotonic() + 5
-    while httpx.get(base_url.replace("/v1", "/healthz")).json()["running"]:
-        assert time.monotonic() < until, "it still runs"
-        time.sleep(0.01)
+    wait_until_idle(base_url)
+
+
+def test_a_streamed_call_adds_up(client: openai.OpenAI) -> None:
+    with client.chat.completions.stream(
+        model=MODEL,
+        messages=[{"role": "user", "content": "weather?"}],
+        tools=[WEATHER],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        max_tokens=200,
+    ) as stream:
+        answer = stream.get_final_completion()
+    (call,) = answer.choices[0].message.tool_calls or []
+    assert json.loads(call.function.arguments)["city"] in {"Oslo", "Rome"}
+
+
+def test_a_batch(client: openai.OpenAI) -> None:
+    asked = [
+        {
+            "custom_id": f"line {number}",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {
+                "model": MODEL if number else "other",
+                "messages": [{"role": "user", "content": "hi"}],
+                "max_tokens": 4,
+            },
+        }
+        for number in range(3)
+    ]
+    text = "\n".join(map(json.dumps, asked)).encode()
+    file = client.files.create(file=("asked.jsonl", text), purpose="batch")
+    batch = client.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
+    until = time.monotonic() + 20
+    while (batch := client.batches.retrieve(batch.id)).status != "completed":
+        assert time.monotonic() < until, batch
+        time.sleep(0.05)
+    assert batch.request_counts is not None
+    assert (batch.request_counts.completed, batch.request_counts.failed) == (2, 1)
+    assert batch.output_file_id is not None
+    lines = client.files.content(batch.output_file_id).text.splitlines()
+    assert {json.loads(line)["custom_id"] for line in lines} == {"line 1", "line 2"}
+    assert batch.id in [item.id for item in client.batches.list()]
+    assert client.files.delete(file.id).deleted
+
+
+def test_a_response_and_its_stream(client: openai.OpenAI) -> None:
+    whole = client.responses.create(model=MODEL, input="hi", max_output_tokens=12, temperature=0)
+    assert whole.usage is not None
+    assert 0 < whole.usage.output_tokens <= 12
+    with client.responses.stream(
+        model=MODEL, input="hi", max_output_tokens=12, temperature=0
+    ) as stream:
+        final = list(stream)[-1]
+    assert final.type in {"response.completed", "response.incomplete"}
+    assert final.response.status == whole.status
+    assert final.response.output_text == whole.output_text
+    assert final.response.usage == whole.usage
