@@ -75,6 +75,8 @@ class ApprovalWork(WaitWork):
             },
             "assignees": list(_addresses(turn, config.assignees, "with.assignees")),
         }
+        if config.timeout is not None:
+            asked["on_timeout"] = config.on_timeout or FAIL
         until = None if config.timeout is None else turn.ports.clock.now() + config.timeout
         return Ask(WaitKind.APPROVAL, until, asked)
 

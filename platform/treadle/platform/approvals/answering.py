@@ -10,6 +10,7 @@ from treadle.platform.approvals.fields import read_form
 from treadle.platform.approvals.page import approval_page, notice_page
 from treadle.platform.approvals.repository import WaitRecord, find_wait, workspace_of
 from treadle.platform.approvals.service import decide, declared_form
+from treadle.platform.approvals.showing import label_of
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine.leases import ENDED
 from treadle.platform.errors import Conflict, NotFound
@@ -64,9 +65,8 @@ async def answer_page(services: Services, token: str, body: bytes) -> PageAnswer
     except Conflict:
         return _gone()
     services.runs.signal([approval.run])
-    return PageAnswer(
-        HTTPStatus.OK, notice_page("Thank you", f"Your answer is in: {action}. The run goes on.")
-    )
+    text = f"Your answer is in: {label_of(action)}. The run goes on, and you can close this page."
+    return PageAnswer(HTTPStatus.OK, notice_page("Thank you", text, is_good=True))
 
 
 async def _open(services: Services, token: str) -> _Opened | PageAnswer:

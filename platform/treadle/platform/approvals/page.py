@@ -1,9 +1,7 @@
 """The page of an approval as HTML: no script, nothing from elsewhere, readable without style."""
 
-import base64
-import json
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from dataclasses import dataclass
 from html import escape
 
 from treadle.agents.errors import Issue
@@ -11,44 +9,24 @@ from treadle.agents.nodes.inputs import Input
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.platform.approvals.repository import WaitRecord
 from treadle.platform.approvals.service import actions_of, declared_form
+from treadle.platform.approvals.showing import label_of, show_value, text_of
+from treadle.platform.approvals.style import STYLE
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1c2024;--soft:#5a6470;--line:#d9dee4;--ground:#f6f7f9;
---card:#fff;--accent:#2f5fd0;--on-accent:#fff;--bad:#b3261e}
-@media(prefers-color-scheme:dark){:root{--ink:#e9ecf0;--soft:#a3adb8;--line:#333a42;
---ground:#14171a;--card:#1d2125;--accent:#8fb0ff;--on-accent:#10151f;--bad:#ff9a90}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--ground);color:var(--ink);
-font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:44rem;margin:0 auto;padding:3rem 1.25rem}
-.card{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:2rem}
-p.from{margin:0 0 .35rem;color:var(--soft);font-size:.875rem}
-h1{margin:0 0 1.25rem;font-size:1.6rem;line-height:1.25;overflow-wrap:anywhere}
-h2{margin:1.75rem 0 .5rem;font-size:1rem}
-.show{border:1px solid var(--line);border-radius:10px;padding:1rem;max-height:28rem;overflow:auto;
-white-space:pre-wrap;overflow-wrap:anywhere;margin:0;background:var(--ground);
-font:.875rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
-.show.text{font:inherit}
-dl{margin:0}dt{font-weight:600;margin-top:.75rem}dt:first-child{margin-top:0}
-dd{margin:.15rem 0 0;white-space:pre-wrap;overflow-wrap:anywhere}
-label,legend{display:block;font-weight:600;margin:1.25rem 0 .35rem}
-.hint{font-weight:400;color:var(--soft);font-size:.875rem}
-input,select,textarea{width:100%;font:inherit;color:inherit;background:var(--card);
-border:1px solid var(--line);border-radius:8px;padding:.6rem .75rem}
-textarea{min-height:6rem;resize:vertical}
-[aria-invalid=true]{border-color:var(--bad)}
-.wrong{color:var(--bad);margin:.35rem 0 0}
-.actions{display:flex;flex-wrap:wrap;gap:.75rem;margin-top:1.75rem}
-button{font:inherit;font-weight:600;padding:.65rem 1.4rem;border-radius:8px;cursor:pointer;
-border:1px solid var(--line);background:transparent;color:inherit}
-button:first-child{background:var(--accent);border-color:var(--accent);color:var(--on-accent)}
-:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
-footer{color:var(--soft);font-size:.875rem;margin-top:1.25rem}
-"""
-_DIGEST = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
-PAGE_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_DIGEST}'; form-action 'self';"
-    " frame-ancestors 'none'; base-uri 'none'"
+_HEAD = (
+    '<header><svg width="20" height="20" viewBox="0 0 20 20" aria-hidden="true">'
+    '<path d="M3 4h14M10 4v9M4 16l12-3"/></svg>Treadle</header>'
+)
+_PAUSED = (
+    '<svg width="10" height="12" viewBox="0 0 10 12" aria-hidden="true">'
+    '<path d="M2 2v8M8 2v8"/></svg>'
+)
+_CHECK = (
+    '<svg class="mark good" width="44" height="44" viewBox="0 0 44 44" aria-hidden="true">'
+    '<circle cx="22" cy="22" r="19"/><path d="m14 22 6 6 11-12"/></svg>'
+)
+_CLOSED = (
+    '<svg class="mark" width="44" height="44" viewBox="0 0 44 44" aria-hidden="true">'
+    '<circle cx="22" cy="22" r="19"/><path d="M14 22h16"/></svg>'
 )
 
 
@@ -68,68 +46,80 @@ def approval_page(
     title = str(approval.asked.get("title", approval.node))
     wrong = {issue.path: issue.message for issue in issues}
     fields = [
-        _field(name, one, (texts or {}).get(f"form.{name}"), _problem(wrong, name))
+        _Field(
+            name,
+            one,
+            sent=None if texts is None else texts.get(f"form.{name}", ""),
+            problem=_problem(wrong, name),
+        )
         for name, one in declared_form(approval).items()
     ]
-    buttons = [
-        f'<button name="action" value="{escape(action)}">{escape(_label(action))}</button>'
-        for action in actions_of(approval)
-    ]
-    until = approval.until
-    ends = "" if until is None else f" Answer before {until:%d %B %Y, %H:%M} UTC."
-    body = f"""<div class="card"><p class="from">{escape(approval.template)} asks</p>
-<h1>{escape(title)}</h1>{_shown(approval.asked.get("show"))}
-<form method="post">{_alert(wrong)}{"".join(fields)}
-<div class="actions">{"".join(buttons)}</div></form></div>
-<footer>The first answer counts.{ends}</footer>"""
+    form = f"{_alert(wrong, fields)}{''.join(field.html() for field in fields)}{_buttons(approval)}"
+    body = f"""<div class="card"><div class="part">
+<p class="state">{_PAUSED}Waiting for your decision</p><h1>{escape(title)}</h1>
+<p class="from">Asked by <b>{escape(approval.template)}</b>, step {escape(approval.path)}</p></div>
+{_shown(approval.asked.get("show"))}<form class="part" method="post">{form}</form></div>
+<footer>{_ends(approval)}<p>The first answer counts. This link works once.</p></footer>"""
     return _page(title, body)
 
 
-def notice_page(title: str, text: str) -> str:
+def notice_page(title: str, text: str, *, is_good: bool = False) -> str:
     """A page that only says something."""
-    return _page(title, f'<div class="card"><h1>{escape(title)}</h1><p>{escape(text)}</p></div>')
+    mark = _CHECK if is_good else _CLOSED
+    body = f'<div class="card said">{mark}<h1>{escape(title)}</h1><p>{escape(text)}</p></div>'
+    return _page(title, body)
 
 
 def _page(title: str, body: str) -> str:
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex"><title>{escape(title)}</title>
-<style>{_STYLE}</style></head><body><main>{body}</main></body></html>
+<meta name="robots" content="noindex"><title>{escape(title)} · Treadle</title>
+<style>{STYLE}</style></head><body><main>{_HEAD}{body}</main></body></html>
 """
 
 
 def _shown(show: JsonValue) -> str:
     if show is None:
         return ""
-    heading = "<h2>What will happen</h2>"
-    match show:
-        case str():
-            return f'{heading}<div class="show text" tabindex="0">{escape(show)}</div>'
-        case dict() if show and all(_is_plain(value) for value in show.values()):
-            rows = (
-                f"<dt>{escape(_label(k))}</dt><dd>{escape(_text(v))}</dd>" for k, v in show.items()
-            )
-            return f'{heading}<dl class="show text" tabindex="0">{"".join(rows)}</dl>'
-        case _:
-            written = json.dumps(show, ensure_ascii=False, indent=2)
-            return f'{heading}<pre class="show" tabindex="0">{escape(written)}</pre>'
+    return (
+        '<section class="part"><h2>What will happen</h2>'
+        f'<div class="show">{show_value(show)}</div></section>'
+    )
 
 
-def _is_plain(value: JsonValue) -> bool:
-    return not isinstance(value, dict | list)
+def _buttons(approval: WaitRecord) -> str:
+    # The first button is what Enter in a field would press: nobody approves by that.
+    buttons = ["<button disabled hidden></button>"]
+    for index, action in enumerate(actions_of(approval)):
+        mark = "" if index else ' class="first"'
+        value, label = escape(action), escape(label_of(action))
+        buttons.append(f'<button name="action" value="{value}"{mark}>{label}</button>')
+    return f'<div class="actions">{"".join(buttons)}</div>'
 
 
-def _text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _ends(approval: WaitRecord) -> str:
+    until = approval.until
+    if until is None:
+        return ""
+    at = f'<time datetime="{until.isoformat()}">{until:%A, %-d %B %Y, %H:%M} UTC</time>'
+    otherwise = approval.asked.get("on_timeout")
+    if not isinstance(otherwise, str):
+        return f"<p>Answer before {at}.</p>"
+    then = "the run fails" if otherwise == "fail" else f"“{escape(label_of(otherwise))}” is taken"
+    return f"<p>Answer before {at}; after that {then}.</p>"
 
 
-def _alert(wrong: Mapping[str, str]) -> str:
+def _alert(wrong: Mapping[str, str], fields: "Sequence[_Field]") -> str:
     if not wrong:
         return ""
-    other = [text for path, text in wrong.items() if not path.startswith("form.")]
-    text = "; ".join(other) or "Please look at the fields below again."
-    return f'<p class="wrong" role="alert">{escape(text)}</p>'
+    other = [escape(text) for path, text in wrong.items() if not path.startswith("form.")]
+    links = [
+        f'<a href="#{field.id}">{escape(field.label)}</a>' for field in fields if field.problem
+    ]
+    look = [f"Please look again at: {', '.join(links)}"] if links else []
+    text = ". ".join(other + look) or "Please look at the form again"
+    return f'<p class="alert" role="alert">{text}.</p>'
 
 
 def _problem(wrong: Mapping[str, str], name: str) -> str | None:
@@ -140,46 +130,102 @@ def _problem(wrong: Mapping[str, str], name: str) -> str | None:
     return found[0] if found else None
 
 
-def _field(name: str, one: Input, sent: str | None, problem: str | None) -> str:
-    schema = one.schema
-    label = escape(str(schema.get("title") or _label(name)))
-    hints = [str(schema["description"])] if schema.get("description") else []
-    hints += [] if one.is_required else ["optional"]
-    hint = f' <span class="hint">({escape(", ".join(hints))})</span>' if hints else ""
-    id_ = f"f-{escape(name)}"
-    default = "" if one.default is None else _text(one.default)
-    marks = f'id="{id_}" name="form.{escape(name)}"'
-    if problem is not None:
-        marks += f' aria-invalid="true" aria-describedby="{id_}-wrong"'
-    control = _control(schema, marks, default if sent is None else sent, one)
-    note = "" if problem is None else f'<p class="wrong" id="{id_}-wrong">{escape(problem)}</p>'
-    return f'<label for="{id_}">{label}{hint}</label>{control}{note}'
+@dataclass(frozen=True)
+class _Field:
+    """One field of the form.
+
+    Attributes:
+        sent: What was sent for it before.
+        problem: What was wrong with that.
+    """
+
+    name: str
+    one: Input
+    sent: str | None
+    problem: str | None
+
+    @property
+    def id(self) -> str:
+        return f"f-{escape(self.name)}"
+
+    @property
+    def label(self) -> str:
+        return str(self.one.schema.get("title") or label_of(self.name))
+
+    @property
+    def value(self) -> str:
+        if self.sent is not None:
+            return self.sent
+        return "" if self.one.default is None else text_of(self.one.default)
+
+    def html(self) -> str:
+        """Label, hint, control, and what is wrong."""
+        wrong = ""
+        if self.problem is not None:
+            wrong = f'<p class="wrong" id="{self.id}-wrong">{escape(self.problem)}</p>'
+        if self._is_checkbox:
+            checked = " checked" if self.value in {"true", "on"} else ""
+            box = f'<input type="checkbox" value="true"{checked} {self._marks()}>'
+            label = f'<label class="check" for="{self.id}">{box}{escape(self.label)}</label>'
+            return f'<div class="field">{label}{self._hint()}{wrong}</div>'
+        optional = ' <span class="optional">optional</span>' if self.one.optional else ""
+        label = f'<label for="{self.id}">{escape(self.label)}{optional}</label>'
+        return f'<div class="field">{label}{self._hint()}{self._control()}{wrong}</div>'
+
+    @property
+    def _is_checkbox(self) -> bool:
+        schema = self.one.schema
+        return schema.get("type") == "boolean" and "enum" not in schema and not self.one.optional
+
+    def _hint(self) -> str:
+        text = self.one.schema.get("description")
+        return f'<p class="hint" id="{self.id}-hint">{escape(str(text))}</p>' if text else ""
+
+    def _marks(self) -> str:
+        """What every control has."""
+        marks = f'id="{self.id}" name="form.{escape(self.name)}"'
+        notes = [f"{self.id}-hint"] if self.one.schema.get("description") else []
+        if self.problem is not None:
+            marks += ' aria-invalid="true"'
+            notes.append(f"{self.id}-wrong")
+        if notes:
+            marks += f' aria-describedby="{" ".join(notes)}"'
+        return marks
+
+    def _control(self) -> str:
+        schema, value = self.one.schema, self.value
+        choices, kind = schema.get("enum"), schema.get("type")
+        if isinstance(choices, list):
+            return self._select([(text_of(one), label_of(text_of(one))) for one in choices])
+        if kind == "boolean":
+            return self._select([("true", "Yes"), ("false", "No")])
+        marks = self._marks() + (" required" if self.one.is_required else "")
+        if kind in {"integer", "number"}:
+            step = "1" if kind == "integer" else "any"
+            bounds = _bounds(schema, {"minimum": "min", "maximum": "max"})
+            return f'<input type="number" step="{step}"{bounds} {marks} value="{escape(value)}">'
+        if kind == "string" and schema.get("format") in {"date", "email"}:
+            return f'<input type="{schema["format"]}" {marks} value="{escape(value)}">'
+        bounds = _bounds(schema, {"minLength": "minlength", "maxLength": "maxlength"})
+        return f"<textarea{bounds} {marks}>\n{escape(value)}</textarea>"
+
+    def _select(self, choices: Sequence[tuple[str, str]]) -> str:
+        empty = [] if self.value else [("", "Choose…" if self.one.is_required else "–")]
+        if self.one.optional and self.value:
+            empty = [("", "–")]
+        options = (
+            f'<option value="{escape(value)}"{" selected" if value == self.value else ""}>'
+            f"{escape(label)}</option>"
+            for value, label in [*empty, *choices]
+        )
+        required = " required" if self.one.is_required else ""
+        return f"<select {self._marks()}{required}>{''.join(options)}</select>"
 
 
-def _control(schema: JsonObject, marks: str, value: str, one: Input) -> str:
-    choices, kind = schema.get("enum"), schema.get("type")
-    if isinstance(choices, list):
-        return _select(marks, [_text(choice) for choice in choices], value, one)
-    if kind == "boolean":
-        return _select(marks, ["false", "true"], value or "false", one)
-    if kind in {"integer", "number"}:
-        step = "1" if kind == "integer" else "any"
-        return f'<input type="number" step="{step}" {marks} value="{escape(value)}">'
-    if kind == "string" and schema.get("format") in {"date", "email"}:
-        return f'<input type="{schema["format"]}" {marks} value="{escape(value)}">'
-    return f"<textarea {marks}>\n{escape(value)}</textarea>"
-
-
-def _select(marks: str, choices: Sequence[str], value: str, one: Input) -> str:
-    empty = [""] if one.optional else []
-    options = (
-        f'<option value="{escape(choice)}"{" selected" if choice == value else ""}>'
-        f"{escape(_label(choice)) or '–'}</option>"
-        for choice in [*empty, *choices]
+def _bounds(schema: JsonObject, names: Mapping[str, str]) -> str:
+    found = {mark: schema.get(name) for name, mark in names.items()}
+    return "".join(
+        f' {mark}="{bound}"'
+        for mark, bound in found.items()
+        if isinstance(bound, int | float) and not isinstance(bound, bool)
     )
-    return f"<select {marks}>{''.join(options)}</select>"
-
-
-def _label(name: str) -> str:
-    words = name.replace("_", " ").strip()
-    return words[:1].upper() + words[1:]

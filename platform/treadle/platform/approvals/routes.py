@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 
 from treadle.agents.values import JsonObject
 from treadle.platform.approvals.answering import PageAnswer, answer_page, open_page
-from treadle.platform.approvals.page import PAGE_POLICY
 from treadle.platform.approvals.repository import (
     WaitRecord,
     answer_wait,
@@ -20,6 +19,7 @@ from treadle.platform.approvals.repository import (
 )
 from treadle.platform.approvals.schemas import ApprovalView, CallbackView, Decision, DecisionView
 from treadle.platform.approvals.service import actions_of, decide
+from treadle.platform.approvals.style import PAGE_POLICY
 from treadle.platform.auth.callers import Caller
 from treadle.platform.auth.scopes import Scope
 from treadle.platform.db.ids import parse_id
