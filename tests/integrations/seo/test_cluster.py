@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.integrations.seo.sample import call
 
-from treadle.integrations.seo.cluster import Cluster, Method, cluster_keywords, headed
+from treadle.integrations.seo.cluster import Cluster, Method, cluster_keywords, headed, topic
 from treadle.integrations.seo.linkage import agglomerate, similarities
 
 
@@ -56,6 +56,37 @@ def test_buyers_and_readers_words_stay_apart() -> None:
 def test_the_head_is_the_shorter_keyword_that_others_narrow_down() -> None:
     assert headed(["enable sub-agents", "sub-agents"]) == ["sub-agents", "enable sub-agents"]
     assert headed(["sales pipeline", "pipeline stages"])[0] == "sales pipeline"
+
+
+def test_a_question_heads_only_questions() -> None:
+    asked = "are there hiking tours for families"
+    assert headed([asked, "hiking tours for families"])[0] == "hiking tours for families"
+    assert headed([asked, "how to book"])[0] == asked
+
+
+def test_keywords_that_ask_for_one_topic_stay_together_and_two_topics_apart() -> None:
+    asked = ["what is a {}", "how does a {} work", "{} guide", "how much does a {} cost"]
+    machines = [form.format("espresso machine") for form in asked]
+    pipelines = [form.format("sales pipeline") for form in asked]
+    assert {topic(keyword) for keyword in machines} == {("espresso", "machine")}
+    mixed = [keyword for pair in zip(machines, pipelines, strict=True) for keyword in pair]
+    assert [c.keywords for c in clusters(mixed)] == [headed(machines), headed(pipelines)]
+
+
+def test_a_keyword_without_results_joins_the_cluster_of_its_topic_and_is_marked() -> None:
+    intents = [
+        {"keyword": "crm", "intent": "informational"},
+        {"keyword": "what is a crm", "intent": "informational"},
+        {"keyword": "buy crm", "intent": "transactional"},
+    ]
+    keywords = ["crm", "what is a crm", "buy crm"]
+    found = clusters(keywords, intents=intents, serps=[serp("crm", 0)])
+    assert [c.keywords for c in found] == [["crm", "what is a crm"], ["buy crm"]]
+    assert (found[0].worded, found[0].method, found[0].cohesion) == (
+        ["what is a crm"],
+        Method.WORDING,
+        None,
+    )
 
 
 def test_equal_input_gives_equal_clusters() -> None:

@@ -11,6 +11,10 @@ from treadle.integrations.seo.serps import Hit
     ("keyword", "intent"),
     [
         ("how to dial in espresso", Intent.INFORMATIONAL),
+        ("booking questions", Intent.INFORMATIONAL),
+        ("open deals", Intent.INFORMATIONAL),
+        ("hotel deals", Intent.TRANSACTIONAL),
+        ("espresso machine", Intent.COMMERCIAL),
         ("what is a crm", Intent.INFORMATIONAL),
         ("crm data migration checklist", Intent.INFORMATIONAL),
         ("deploy flowise on aws", Intent.INFORMATIONAL),

@@ -93,6 +93,18 @@ def test_an_idea_has_no_opportunity_and_ranks_last() -> None:
     assert found[1].source == "idea of a model"
 
 
+def test_results_alone_make_no_opportunity() -> None:
+    hits = [{"url": f"https://a{n}.example/x", "title": "x"} for n in range(10)]
+    serps = [{"keyword": "crm for plumbers", "hits": hits}]
+    found = list(rows(["crm for plumbers", "crm pricing"], serps=serps).values())
+    assert [(row.keyword, row.opportunity is None) for row in found] == [
+        ("crm pricing", False),
+        ("crm for plumbers", True),
+    ]
+    assert found[1].basis == "measured"
+    assert "demand" in found[1].unknown["opportunity"]
+
+
 def test_unknown_difficulty_ranks_apart() -> None:
     hits = [{"url": f"https://a{n}.example/x", "title": "Sales pipeline"} for n in range(10)]
     serps = [{"keyword": "sales pipeline", "hits": hits}]

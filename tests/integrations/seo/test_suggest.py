@@ -1,7 +1,9 @@
 """Suggestions around seeds: patterns by kind and language, and what pages say."""
 
+import pytest
 from tests.integrations.seo.sample import call, page
 
+from treadle.integrations.seo.english import with_article
 from treadle.integrations.seo.languages import Kind
 from treadle.integrations.seo.suggest import kind_of, suggest_keywords
 
@@ -37,6 +39,40 @@ def test_plural_seeds_get_plural_verbs() -> None:
     found = call(suggest_keywords, seeds=["hiking tours"]).keywords
     assert "what are hiking tours" in found
     assert "what is hiking tours" not in found
+
+
+@pytest.mark.parametrize(
+    ("noun", "with_it"),
+    [
+        ("espresso machine", "an espresso machine"),
+        ("sales pipeline", "a sales pipeline"),
+        ("mcp server", "an mcp server"),
+        ("crm", "a crm"),
+        ("unicycle", "a unicycle"),
+        ("hour glass", "an hour glass"),
+        ("workflow automation", "workflow automation"),
+        ("hiking tours", "hiking tours"),
+        ("coffee", "coffee"),
+    ],
+)
+def test_single_things_have_an_article(noun: str, with_it: str) -> None:
+    assert with_article(noun) == with_it
+
+
+def test_questions_are_good_english() -> None:
+    found = call(suggest_keywords, seeds=["sales pipeline"])
+    assert found.sources["how does a sales pipeline work"] == "pattern: how does {} work"
+    assert "best sales pipeline" in found.keywords
+
+
+def test_every_seed_has_its_turn_before_a_cap_cuts() -> None:
+    found = call(suggest_keywords, seeds=["crm", "erp"], max_keywords=6).keywords
+    assert found[2:] == [
+        "what is a crm",
+        "what is an erp",
+        "how to choose a crm",
+        "how to choose an erp",
+    ]
 
 
 def test_questions_of_pages_are_taken_with_their_address() -> None:

@@ -1,6 +1,7 @@
 """`seo.cluster`: keywords that one page can answer, by shared search results or by wording."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from statistics import fmean
 
@@ -8,11 +9,11 @@ from pydantic import Field
 
 from treadle.integrations.base import Effect, Params, Result, ToolContext, tool
 from treadle.integrations.seo.intent import Intent
-from treadle.integrations.seo.lexicon import CONNECTORS, STOP
+from treadle.integrations.seo.lexicon import ASKING, CONNECTORS, STOP
 from treadle.integrations.seo.linkage import agglomerate, similarities
 from treadle.integrations.seo.pages import Record
 from treadle.integrations.seo.serps import TOP, Hit, Serp, hits_by_keyword
-from treadle.integrations.seo.words import content_key, phrase_key
+from treadle.integrations.seo.words import content_key, is_question, phrase_key
 
 MIN_RESULTS = 8  # of ten; a shorter first page says more about the engine than about the keyword
 MIN_SHARED = 3  # results in common; with fewer, 40 % of a short list is chance
@@ -54,8 +55,10 @@ class Cluster(Result):
     """Keywords for one page.
 
     Attributes:
+        worded: Members without search results of their own, which ask about the same thing as a
+            member that has some.
         cohesion: Mean overlap with the head (search results) or mean similarity of all pairs
-            (wording), 0 to 1; null for a keyword alone.
+            (wording), 0 to 1; null where it rests on one keyword.
     """
 
     id: str
@@ -63,6 +66,7 @@ class Cluster(Result):
     keywords: list[str]
     method: Method
     cohesion: float | None
+    worded: list[str] = Field(default_factory=list[str])
 
 
 class Clusters(Result):
@@ -85,24 +89,51 @@ def group_keywords(params: ClusterParams) -> list[Cluster]:
     groups = by_results([k for k in keywords if k in hits], hits, shared=params.shared)
     buying = {row.keyword for row in params.intents if row.intent in _BUYING}
     unknown = [keyword for keyword in keywords if keyword not in hits]
-    groups += by_wording([k for k in unknown if k in buying])
-    groups += by_wording([k for k in unknown if k not in buying])
+    joined = same_topic(unknown, groups, buying)
+    left = [keyword for keyword in unknown if keyword not in joined]
+    groups += by_wording([k for k in left if k in buying])
+    groups += by_wording([k for k in left if k not in buying])
+    added = {
+        keywords[0]: [k for k in unknown if joined.get(k) == keywords[0]] for keywords, *_ in groups
+    }
     rank = {keyword: index for index, keyword in enumerate(keywords)}
-    groups = [(headed(members), method, cohesion) for members, method, cohesion in groups]
     groups.sort(key=lambda group: min(rank[member] for member in group[0]))
     return [
-        Cluster(
-            id=f"c{number}",
-            head=members[0],
-            keywords=members,
-            method=method if len(members) > 1 else Method.SINGLE,
-            cohesion=round(cohesion, 2) if len(members) > 1 else None,
-        )
-        for number, (members, method, cohesion) in enumerate(groups, start=1)
+        _cluster(f"c{number}", group, added[group[0][0]])
+        for number, group in enumerate(groups, start=1)
     ]
 
 
 Group = tuple[list[str], Method, float]
+
+
+def _cluster(name: str, group: Group, added: Sequence[str]) -> Cluster:
+    members, method, cohesion = group
+    ordered = headed([*members, *added])
+    measured = len(members) > 1
+    if not measured:
+        method = Method.WORDING if added else Method.SINGLE
+    return Cluster(
+        id=name,
+        head=ordered[0],
+        keywords=ordered,
+        method=method,
+        cohesion=round(cohesion, 2) if measured else None,
+        worded=list(added),
+    )
+
+
+def same_topic(
+    keywords: Sequence[str], groups: Sequence[Group], buying: Collection[str]
+) -> dict[str, str]:
+    """The group (by its first keyword) that already answers each keyword: same topic, same side."""
+    answered = {
+        (topic(member), member in buying): members[0]
+        for members, *_ in reversed(groups)
+        for member in reversed(members)
+    }
+    found = {keyword: answered.get((topic(keyword), keyword in buying)) for keyword in keywords}
+    return {keyword: first for keyword, first in found.items() if first is not None}
 
 
 def by_results(
@@ -125,25 +156,38 @@ def by_results(
 
 
 def by_wording(keywords: Sequence[str]) -> list[Group]:
-    """Average-linkage clusters over the words that carry meaning."""
-    matrix = similarities([_bare(keyword) for keyword in keywords])
+    """Average-linkage clusters of topics; all keywords of one topic stay together."""
+    topics: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for keyword in keywords:
+        topics[topic(keyword)].append(keyword)
+    matrix = similarities([" ".join(words) for words in topics])
+    members = list(topics.values())
     groups: list[Group] = []
     for indexes in agglomerate(matrix, threshold=WORDING_THRESHOLD):
-        pairs = [matrix[i][j] for i in indexes for j in indexes if i < j]
-        members = [keywords[i] for i in indexes]
-        groups.append((members, Method.WORDING, fmean(pairs) if pairs else 1.0))
+        spread = [index for index in indexes for _ in members[index]]
+        pairs = [matrix[a][b] for n, a in enumerate(spread) for b in spread[:n]]
+        together = [keyword for index in indexes for keyword in members[index]]
+        groups.append((together, Method.WORDING, fmean(pairs) if pairs else 1.0))
     return groups
 
 
 def headed(members: Sequence[str]) -> list[str]:
-    """Put first the most important keyword, or a shorter one that it only narrows down."""
-    head = members[0]
-    for member in members:
+    """Put first the most important keyword, or a shorter one that it only narrows down.
+
+    A question heads only questions: a page is made for its topic and answers it on the way.
+    """
+    plain = [member for member in members if not is_question(member)] or list(members)
+    head = plain[0]
+    for member in plain:
         if content_key(member) < content_key(head):
             head = member
     return [head, *(member for member in members if member != head)]
 
 
-def _bare(keyword: str) -> str:
+def topic(keyword: str) -> tuple[str, ...]:
+    """What a keyword is about: its content words in order, without those that only ask for it."""
     words = [word for word in phrase_key(keyword) if word not in STOP | CONNECTORS]
-    return " ".join(words) or keyword
+    about = tuple(word for word in words if word not in ASKING)
+    if is_question(keyword) and about[-1:] == ("work",):
+        about = about[:-1]
+    return about or tuple(words) or (keyword,)

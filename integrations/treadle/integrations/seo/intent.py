@@ -40,7 +40,7 @@ _RULES: tuple[tuple[Intent, float, str], ...] = (
     (
         Intent.INFORMATIONAL,
         3.0,
-        r"\b(guide|tutorial|examples?|meaning|definition|tips|ideas|checklist|learn|explained|basics"
+        r"\b(guides?|tutorial|examples?|meaning|definition|tips|ideas|checklist|learn|explained|basics"
         r"|course|difference|troubleshooting|error|not working|documentation|docs|benefits"
         r"|template|templates|anleitung|beispiele?|bedeutung)\b",
     ),
@@ -50,6 +50,7 @@ _RULES: tuple[tuple[Intent, float, str], ...] = (
         r"\b(best|top|vs|versus|comparison|compare|compared|alternatives?|reviews|ratings?"
         r"|recommended|cheapest|vergleich|beste[rsn]?)\b|\btest$",
     ),
+    (Intent.INFORMATIONAL, 5.0, r"\b(questions|faqs?|packing list|stages)\b"),
     (
         Intent.COMMERCIAL,
         2.0,
@@ -60,14 +61,22 @@ _RULES: tuple[tuple[Intent, float, str], ...] = (
     (
         Intent.TRANSACTIONAL,
         4.0,
-        r"\b(buy|price|prices|pricing|order|coupon|discount|deals?|for sale|shop|book|booking"
-        r"|reserve|hire|rent|rental|subscribe|free trial|near me|quote|delivery|kaufen|preise?"
-        r"|buchen|bestellen)\b",
+        r"\b(buy|price|prices|pricing|coupon|discount|for sale|shop|book|booking|reserve|hire|rent"
+        r"|rental|subscribe|free trial|near me|get a quote|delivery|kaufen|preise?|buchen"
+        r"|bestellen)\b"
+        r"|^order |\bquote$|\bdeals (for|on)\b|^(?!open|won|lost|close).*\bdeals$",
     ),
     (
         Intent.TRANSACTIONAL,
         2.5,
         r"^(download|free|cheap|kostenlos) | (demo|kostenlos)$|\bsign ?up\b",
+    ),
+    (
+        Intent.COMMERCIAL,
+        1.5,
+        r"\b(machines?|grinders?|shoes|boots|jackets?|bikes?|laptops?|phones?|cameras?|headphones"
+        r"|printers?|ovens?|kettles?|mattress(es)?|tours?|treks?|cruises?|holidays|hotels?|flights?"
+        r"|crms?|erp)$",
     ),
     (Intent.NAVIGATIONAL, 4.0, r"\b(login|log in|opening hours|customer service)\b"),
 )

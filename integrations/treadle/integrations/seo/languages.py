@@ -22,7 +22,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language's patterns; `how_to` is for seeds that begin with a verb."""
+    """One language's patterns; `how_to` is for seeds that begin with a verb.
+
+    Attributes:
+        has_articles: Whether its questions need English articles and verbs in number.
+    """
 
     questions: Sequence[str]
     how_to: Sequence[str]
@@ -30,14 +34,17 @@ class Language:
     by_kind: Mapping[Kind, Sequence[str]]
     versus: str
     alternatives: str
+    has_articles: bool = False
 
 
 ENGLISH = Language(
-    questions=("what is {}", "how does {} work", "how to choose {}", "how much does {} cost"),
+    questions=("what is {}", "how to choose {}", "how much does {} cost"),
     how_to=("how to {}", "{} step by step", "{} tutorial", "{} checklist"),
-    modifiers=("best {}", "{} examples", "{} guide", "{} for beginners", "{} checklist"),
+    modifiers=("best {}", "{} guide", "{} for beginners"),
     by_kind={
         Kind.SOFTWARE: (
+            "how does {} work",
+            "{} examples",
             "{} software",
             "{} tools",
             "{} pricing",
@@ -51,6 +58,8 @@ ENGLISH = Language(
         ),
         Kind.GOODS: (
             "buy {}",
+            "how does {} work",
+            "{} buying guide",
             "{} price",
             "{} reviews",
             "{} for home",
@@ -69,10 +78,19 @@ ENGLISH = Language(
             "{} reviews",
             "book {}",
         ),
-        Kind.OTHER: ("{} cost", "{} ideas", "{} reviews", "{} comparison"),
+        Kind.OTHER: (
+            "how does {} work",
+            "{} cost",
+            "{} examples",
+            "{} ideas",
+            "{} checklist",
+            "{} reviews",
+            "{} comparison",
+        ),
     },
     versus="{} vs {}",
     alternatives="{} alternatives",
+    has_articles=True,
 )
 
 GERMAN = Language(

@@ -196,6 +196,14 @@ GENERIC = vocabulary(
     """
 )
 
+ASKING = vocabulary(
+    """
+    best top cheap cheapest buy order price pricing prices cost costs comparison compare compared
+    review reviews rating guide tutorial checklist example examples choose beginner
+    """
+)
+"""Say what is asked about a topic, not which topic: one page answers "best …" and "… reviews"."""
+
 BOILERPLATE = (
     "read more",
     "learn more",

@@ -18,6 +18,7 @@ _STRIP = (
     " \t\"'`.,;:!?()[]{}<>*_#|-/\\"
     "\u00b4\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb\u2022\u00b7\u2013\u2014"
 )
+_ARTICLES = vocabulary("a an the")
 _ORDER_MATTERS = vocabulary(
     """
     vs versus to from in on for by than or into between
@@ -73,7 +74,11 @@ def merge_key(text: str) -> tuple[str, ...]:
     """Equal for spellings of one keyword; order counts only beside words that give it sense."""
     key = phrase_key(text) or (text,)
     tail = text[len(text.rstrip("+#")) :]  # "c", "c++" and "c#" are three keywords
-    words = key if set(key) & _ORDER_MATTERS else tuple(sorted(set(key) - CONNECTORS)) or key
+    words = (
+        key
+        if set(key) & _ORDER_MATTERS
+        else tuple(sorted(set(key) - CONNECTORS - _ARTICLES)) or key
+    )
     return (*words, tail) if tail else words
 
 

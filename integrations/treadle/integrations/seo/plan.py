@@ -1,6 +1,5 @@
 """`seo.plan`: a short plan from the keyword table: what to write first, and on what evidence."""
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -17,11 +16,11 @@ from treadle.integrations.seo.plan_text import render
 from treadle.integrations.seo.rows import Row
 from treadle.integrations.seo.score import KnownCluster, ScoreParams, score
 from treadle.integrations.seo.serps import Serp
+from treadle.integrations.seo.words import is_question
 
 PILLARS, PAGES, QUICK_WINS, QUESTIONS, CONFLICTS, EXCLUDED = 5, 8, 5, 8, 5, 10
 MIN_PILLAR = 3  # keywords that make a topic wide enough for a page with subpages
 QUICK_POSITIONS = range(4, 21)  # near enough to the top that a better page may get there
-_QUESTION = re.compile(r"^(how|what|why|when|where|who|which|can|does|do|is|are|should)\b")
 
 
 class ExcludedTerm(Record):
@@ -136,7 +135,7 @@ def _pages(rows: Sequence[Row]) -> list[PlanItem]:
         for group in _clusters(rows)
         if not any(row.target_pages for row in group)
         and group[0].intent is not Intent.NAVIGATIONAL
-        and not _QUESTION.match(group[0].keyword)
+        and not is_question(group[0].keyword)
     ]
     free.sort(key=lambda group: (all(r.basis != "measured" for r in group), -_best(group)))
     return [_item(ItemKind.PAGE, group, _why_write(group)) for group in free[:PAGES]]
@@ -155,8 +154,8 @@ def _why_write(group: Sequence[Row]) -> str:
     if not measured:
         return "an idea from a pattern: no page or search result backs it yet"
     best = max(measured, key=lambda row: row.opportunity or 0.0)
-    if not best.count:
-        return f"known from search; opportunity {best.opportunity:g}"
+    if best.opportunity is None:
+        return "a search knows it; how many ask for it is not known"
     uses = f"{best.keyword!r} stands {best.count}x on {best.pages} of the pages read"
     return f"{uses}; opportunity {best.opportunity:g}"
 
@@ -166,7 +165,7 @@ def _quick_wins(rows: Sequence[Row]) -> list[PlanItem]:
     for row in rows:
         if row.your_position in QUICK_POSITIONS:
             reason = f"your page is at position {row.your_position}"
-        elif _QUESTION.match(row.keyword):
+        elif is_question(row.keyword):
             continue  # it has a section of its own
         elif row.your_url and not row.target_pages and row.basis == "measured":
             reason = "you use it, but no page of yours is titled or headed mainly with it"
@@ -177,7 +176,7 @@ def _quick_wins(rows: Sequence[Row]) -> list[PlanItem]:
 
 
 def _questions(rows: Sequence[Row]) -> list[PlanItem]:
-    asked = [row for row in rows if _QUESTION.match(row.keyword)]
+    asked = [row for row in rows if is_question(row.keyword)]
     return [
         _item(ItemKind.QUESTION, [row], f"from {row.source}", url=row.your_url)
         for row in asked[:QUESTIONS]

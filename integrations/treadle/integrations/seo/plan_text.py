@@ -81,5 +81,8 @@ def _use(use: Evidence) -> str:
 def _method(rows: Sequence[Row]) -> str:
     unknown = Counter(reason for row in rows for reason in dict.fromkeys(row.unknown.values()))
     gaps = "\n".join(f"- {reason} ({count} keywords)" for reason, count in unknown.most_common(6))
-    text = f"## How to read the scores\n\nOpportunity = {FORMULA}. An unknown factor is left out."
+    text = (
+        f"## How to read the scores\n\nOpportunity = {FORMULA}. "
+        "An unknown difficulty is left out; where demand is unknown there is no score."
+    )
     return f"{text}\n\nNot known:\n\n{gaps}" if gaps else text

@@ -30,7 +30,7 @@ class Row(Result):
         competitors: Other sites that have it in a title or heading, or that rank for it.
         basis: `measured` (volume, results or pages know it) or `idea` (nothing yet does); ideas
             rank after everything measured.
-        opportunity: 0 to 100, `formula` says how, parts beside it; null for an idea.
+        opportunity: 0 to 100, `formula` says how, parts beside it; null where demand is unknown.
         confidence: Share of the inputs that were known, times the intent's confidence.
         target_pages: Own pages with it in the title or main heading; two are one too many.
         evidence: The strongest uses; each can be counted again.

@@ -36,7 +36,7 @@ INTENT_VALUE: Mapping[Intent, float] = {
 }
 FORMULA = (
     "100 x value x fit x (1 - difficulty); value = 0.35 intent value + 0.65 demand; "
-    "fit = 0.4 + 0.6 closeness to the seeds"
+    "fit = 0.2 + 0.8 closeness to the seeds"
 )
 TARGET_SHARE = 0.4  # of a title's words: "CRM" in six titles does not make six pages about CRM
 _NO_PROVIDER = "no provider or upload of search figures is configured"
@@ -91,7 +91,7 @@ class ScoreParams(Params):
 
 
 class Scored(Result):
-    """The rows, best first: those of known difficulty, then other measured ones, then ideas."""
+    """The rows, best first: known demand and difficulty, then known demand, then the rest."""
 
     rows: list[Row]
     formula: str
@@ -121,10 +121,11 @@ def score(params: ScoreParams) -> Scored:
     return Scored(rows=rows, formula=FORMULA)
 
 
-def _order(row: Row, *, searched: bool) -> tuple[bool, bool, float, str]:
-    """Best first; beside rows of known difficulty those of unknown difficulty rank apart."""
+def _order(row: Row, *, searched: bool) -> tuple[bool, bool, bool, float, str]:
+    """Best first; rows of unknown difficulty rank apart, and below them those of unknown demand."""
     apart = searched and row.difficulty_proxy is None
-    return row.opportunity is None, apart, -_rank(row.opportunity_parts), row.keyword
+    unmeasured = row.basis == "idea"
+    return row.opportunity is None, unmeasured, apart, -_rank(row.opportunity_parts), row.keyword
 
 
 class _Known:
@@ -290,14 +291,14 @@ def _parts(
         intent_value=worth,
         demand=demand,
         value=round(value, 3),
-        fit=None if closeness is None else round(0.4 + 0.6 * closeness, 3),
+        fit=None if closeness is None else round(0.2 + 0.8 * closeness, 3),
         difficulty=difficulty,
     )
 
 
 def _opportunity(parts: OpportunityParts) -> float | None:
-    """The formula; with neither demand nor difficulty known there is nothing to rank by."""
-    if parts.demand is None and parts.difficulty is None:
+    """The formula; that nobody is known to ask for it is no reason to rank it."""
+    if parts.demand is None:
         return None
     return _rank(parts)
 
@@ -353,8 +354,7 @@ def _unknown(
     reasons["serp_features"] = "the search engine reports none"
     if parts.demand is None:
         reasons["demand_proxy"] = "on none of the pages read"
-        if parts.difficulty is None:
-            reasons["opportunity"] = "neither demand nor difficulty is known: an idea"
+        reasons["opportunity"] = "its demand is not known: no volume, and on no page read"
     if parts.fit is None:
         reasons["fit"] = "no seeds were given"
     if parts.difficulty is None:

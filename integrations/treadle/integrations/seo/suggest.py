@@ -10,6 +10,7 @@ from treadle.integrations.base import Effect, Params, Result, ToolContext, tool
 from treadle.integrations.seo.brands import find_brands
 from treadle.integrations.seo.candidates import longest
 from treadle.integrations.seo.chrome import Lines, content_lines
+from treadle.integrations.seo.english import is_plural, with_article
 from treadle.integrations.seo.fit import PageAffinity, word_fit
 from treadle.integrations.seo.languages import (
     KIND_SCHEMA,
@@ -21,7 +22,7 @@ from treadle.integrations.seo.languages import (
 from treadle.integrations.seo.lexicon import GENERIC, IMPERATIVES, STOP, VERBS
 from treadle.integrations.seo.normalize import clean, merge_key
 from treadle.integrations.seo.pages import Page, Zone, json_ld_types, read_pages, site_of
-from treadle.integrations.seo.words import content_key, phrase_key, singular, words_of
+from treadle.integrations.seo.words import content_key, is_question, phrase_key, words_of
 
 _QUESTION = re.compile(
     r"^(how (to|do|does|can|much|many|long|often|is|are) |how \S+( \S+)? works?$"
@@ -143,26 +144,29 @@ def _related(lines: Mapping[str, Lines], seeds: Sequence[str]) -> Iterator[Found
 
 
 def _patterns(seeds: Sequence[str], kind: Kind, language: Language) -> Iterator[Found]:
-    for seed in seeds:
-        if _QUESTION.match(seed):
-            continue
-        if words_of(seed)[0] in IMPERATIVES and len(words_of(seed)) > 1:
-            chosen = language.how_to
-        else:
-            chosen = (*language.questions, *language.modifiers, *language.by_kind[kind])
-        for pattern in chosen:
-            pattern = _agreeing(pattern, seed)
-            added = set(words_of(pattern.replace("{}", " ")))
-            if not added & set(words_of(seed)):
-                yield pattern.format(seed), f"pattern: {pattern}"
+    return _round_robin([_patterns_of(seed, kind, language) for seed in seeds])
 
 
-def _agreeing(pattern: str, seed: str) -> str:
-    """The English verb in the plural where the seed is: "what are espresso machines"."""
-    last = words_of(seed)[-1]
-    if singular(last) == last:
-        return pattern
-    return pattern.replace(" is {}", " are {}").replace(" does {}", " do {}")
+def _patterns_of(seed: str, kind: Kind, language: Language) -> Iterator[Found]:
+    if _QUESTION.match(seed):
+        return
+    if words_of(seed)[0] in IMPERATIVES and len(words_of(seed)) > 1:
+        chosen = language.how_to
+    else:
+        chosen = (*language.questions, *language.modifiers, *language.by_kind[kind])
+    for pattern in chosen:
+        added = set(words_of(pattern.replace("{}", " ")))
+        if not added & set(words_of(seed)):
+            text = _in_english(pattern, seed) if language.has_articles else pattern.format(seed)
+            yield text, f"pattern: {pattern}"
+
+
+def _in_english(pattern: str, seed: str) -> str:
+    """The question in good English: "what are espresso machines", "what is an espresso machine"."""
+    if is_plural(seed):
+        return pattern.replace(" is {}", " are {}").replace(" does {}", " do {}").format(seed)
+    asks = is_question(pattern) and words_of(seed)[0] not in IMPERATIVES
+    return pattern.format(with_article(seed) if asks else seed)
 
 
 def _rivals(pages: Sequence[Page], lines: Mapping[str, Lines], seeds: Sequence[str]) -> list[str]:

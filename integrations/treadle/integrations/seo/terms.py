@@ -168,10 +168,14 @@ def find_terms(ctx: ToolContext, params: TermsParams) -> Terms:
 
 
 def _collect(lines: Mapping[str, Lines]) -> dict[Key, _Found]:
+    """What the pages say; a line that a site repeats on several pages is said once."""
     found: defaultdict[Key, _Found] = defaultdict(_Found)
+    said: set[tuple[str, Zone, str]] = set()
     for url, zones in lines.items():
         for zone, zone_part in zones.items():
-            for line in zone_part:
+            fresh = [line for line in zone_part if (site_of(url), zone, line.lower()) not in said]
+            said.update((site_of(url), zone, line.lower()) for line in fresh)
+            for line in fresh:
                 for candidate in candidates(line, zone):
                     entry = found[phrase_key(candidate.text)]
                     entry.surfaces[candidate.text] += 1

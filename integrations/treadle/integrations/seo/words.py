@@ -6,15 +6,24 @@ from functools import cache
 from treadle.integrations.seo.lexicon import CONNECTORS, STOP
 from treadle.integrations.seo.vocabulary import vocabulary
 
+_QUESTION = re.compile(
+    r"^(how|what|why|when|where|who|which|can|does|do|is|are|should"
+    r"|wie|was|warum|wann|wo|welche\w*|kann)\b"
+)
 WORD = re.compile(r"[^\W_]+(?:[-'.][^\W_]+)*\+*#?")
 _KEEP_S = vocabulary(
     """
     aws sms dns css js saas gas bus lens analysis basis bias series news canvas status
     kubernetes https postgres redis access process business class address express espresso press
-    gps this always alias atlas chaos corpus virus campus census focus bonus cos ios
+    gps this does always alias atlas chaos corpus virus campus census focus bonus cos ios
     """
 )
 _SHORT = {"info": "information", "docs": "documentation", "colour": "color"}
+
+
+def is_question(keyword: str) -> bool:
+    """Whether a clean keyword asks in a whole sentence."""
+    return _QUESTION.match(keyword) is not None
 
 
 def words_of(text: str) -> list[str]:
