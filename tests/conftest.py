@@ -41,8 +41,10 @@ class _PresentStderr(io.TextIOBase):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--fuzz-cases N`: how many random cases the fuzz tests try (`make fuzz`)."""
+    """How much the fuzz tests try (`make fuzz`), and what tests/chaos does (`make chaos`)."""
     parser.addoption("--fuzz-cases", type=int, default=None)
+    parser.addoption("--chaos-seed", type=int, default=1)
+    parser.addoption("--chaos-full", action="store_true", help="all of tests/chaos, for an hour")
 
 
 @pytest.fixture(scope="session")

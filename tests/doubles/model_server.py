@@ -146,7 +146,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_json(404, {"error": {"message": f"no {self.path}"}})
 
     def do_POST(self) -> None:
-        body: Json = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        length = int(self.headers["Content-Length"])
+        content = self.rfile.read(length)
+        if len(content) < length:  # the caller died in the middle of its request
+            self.close_connection = True
+            return
+        body: Json = json.loads(content)
         if self.path != "/v1/chat/completions":
             self.send_json(404, {"error": {"message": f"no {self.path}"}})
             return

@@ -1,0 +1,34 @@
+"""Random kills under load."""
+
+import json
+import sys
+
+import pytest
+from tests.chaos.storm import Plan, problems, run_storm
+from tests.chaos.world import World
+
+IN_SAMPLE = 12
+IN_FULL = 1_000
+
+
+def test_random_kills_lose_and_double_nothing(
+    around: World, chaos_seed: int, *, is_full: bool
+) -> None:
+    kills = IN_FULL if is_full else IN_SAMPLE
+    plan = Plan(chaos_seed, kills, seconds=8.0 * kills, runs_at_a_time=32 if is_full else 8)
+    report = run_storm(around, plan)
+    sys.stdout.write(json.dumps(report.summary()) + "\n")
+    assert problems(report) == []
+    assert report.total_kills >= kills // 2
+    assert report.ended == report.accepted > 0
+
+
+@pytest.mark.chaos
+def test_a_rolling_restart_repeats_nothing(around: World, chaos_seed: int) -> None:
+    """SIGTERM hands over: no effect is even tried twice, and no run fails."""
+    plan = Plan(chaos_seed, 12, seconds=180, pauses_s={"worker": (5.0, 10.0)}, is_gentle=True)
+    report = run_storm(around, plan)
+    assert problems(report) == []
+    assert report.settled == 0
+    assert report.repeated_effects == 0
+    assert report.repeated_model_calls == 0
