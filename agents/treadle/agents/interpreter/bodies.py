@@ -46,6 +46,9 @@ step = as_task(step_body)
 async def run_body(body: Body, frame: Frame) -> None:
     """Run a body's nodes; returns when nothing in it works any more."""
     futures: list[asyncio.Future[None] | None] = []
+    if body.is_inline:
+        GraphBodies().run_pure(body, frame)
+        return
     for unit in body.units:
         if unit.is_inline:
             _run_inline(frame, unit)

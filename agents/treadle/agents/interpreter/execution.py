@@ -61,8 +61,10 @@ async def execute(
     run = Run(
         facts, inputs=inputs, connections=connections, ports=ports, gate=gate, bodies=GraphBodies()
     )
+    # Without a task LangGraph has nothing to do, and its entrypoint costs more than such a run.
+    enter = run_entry if graph.is_inline else run_graph
     try:
-        outcome = await run_graph(_Execution(graph, run))
+        outcome = await enter(_Execution(graph, run))
     finally:
         run.quiet.stop()
     if run.crash is not None:

@@ -6,7 +6,9 @@ schema can be written to take for ever.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, TypeAlias, cast
 
 from jsonschema import Draft202012Validator, ValidationError, validators
@@ -72,20 +74,27 @@ def misfits(
 ) -> list[Misfit]:
     """How a value does not fit a schema, whose `#/schemas/x` mean `schemas`; empty when it fits."""
     root: JsonObject = {**schema, "schemas": schemas}
+    check = _check.set(_Check(root, _Fuel(BASE_WORK + work_per_part * _size(value))))
     try:
-        fuel = _Fuel(BASE_WORK + work_per_part * _size(value))
-        found = _validator(root, fuel).iter_errors(value)
+        found = _validators()(root).iter_errors(value)
         return [_in_words(error) for _, error in zip(range(MAX_ERRORS), found, strict=False)]
     except (_TooMuch, RecursionError):
         return [Misfit((), "the schema asks for too much work to be checked")]
     except WrongPattern as error:
         return [Misfit((), str(error))]
+    finally:
+        _check.reset(check)
 
 
 def metaschema_faults(schema: JsonValue) -> list[Misfit]:
     """How a schema is not JSON Schema 2020-12."""
-    meta = _extend(Draft202012Validator, {})(Draft202012Validator.META_SCHEMA)
+    meta = _metaschema()
     return [_in_words(error) for _, error in zip(range(10), meta.iter_errors(schema), strict=False)]
+
+
+@cache
+def _metaschema() -> _Validator:
+    return _extend(Draft202012Validator, {})(Draft202012Validator.META_SCHEMA)
 
 
 def _size(value: JsonValue) -> int:
@@ -98,33 +107,47 @@ def _size(value: JsonValue) -> int:
             return 1
 
 
-def _validator(root: JsonObject, fuel: _Fuel) -> _Validator:
-    def follow(
-        validator: _Validator, reference: str, instance: JsonValue, schema: JsonObject
-    ) -> Iterator[ValidationError]:
-        target = pointed(root, reference)
-        if isinstance(target, dict | bool):
-            yield from validator.descend(instance, target)
+@dataclass(slots=True)
+class _Check:
+    """One check under way: what `$ref` means in it, and what work is left."""
 
-    own: dict[str, _Keyword] = {
-        "$ref": follow, "pattern": _pattern, "format": _format, "uniqueItems": _unique,
-    }  # fmt: skip
-    keywords = {**_KEYWORDS, **own}
-    counted = {name: _counted(keyword, fuel) for name, keyword in keywords.items()}
-    return _extend(Draft202012Validator, counted)(root)
+    root: JsonObject
+    fuel: _Fuel
 
 
-def _counted(keyword: _Keyword, fuel: _Fuel) -> _Keyword:
+_check: ContextVar[_Check] = ContextVar("check")
+
+
+def _follow(
+    validator: _Validator, reference: str, instance: JsonValue, schema: JsonObject
+) -> Iterator[ValidationError]:
+    target = pointed(_check.get().root, reference)
+    if isinstance(target, dict | bool):
+        yield from validator.descend(instance, target)
+
+
+def _counted(keyword: _Keyword) -> _Keyword:
     """The same keyword; each use costs as much as it has parts."""
 
     def run(
         validator: _Validator, rule: Any, instance: JsonValue, schema: JsonObject
     ) -> Iterator[ValidationError]:  # Any: the schema's own value for the keyword
         parts = cast("list[object]", rule) if isinstance(rule, list | dict) else []
-        fuel.spend(1 + len(parts))
+        _check.get().fuel.spend(1 + len(parts))
         yield from keyword(validator, rule, instance, schema) or ()
 
     return run
+
+
+@cache
+def _validators() -> Callable[[JsonObject], _Validator]:
+    """The class of our validators; making it takes milliseconds, so there is one."""
+    own: dict[str, _Keyword] = {
+        "$ref": _follow, "pattern": _pattern, "format": _format, "uniqueItems": _unique,
+    }  # fmt: skip
+    keywords = {**_KEYWORDS, **own}
+    counted = {name: _counted(keyword) for name, keyword in keywords.items()}
+    return _extend(Draft202012Validator, counted)
 
 
 def _pattern(

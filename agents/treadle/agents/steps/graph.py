@@ -129,6 +129,11 @@ class Body:
     is_pure: bool
 
     @property
+    def is_inline(self) -> bool:
+        """Whether none of it needs a task."""
+        return all(unit.is_inline for unit in self.units)
+
+    @property
     def nodes(self) -> Iterator[Node]:
         """All of them."""
         return (node for unit in self.units for node in unit.nodes)
@@ -153,3 +158,8 @@ class Graph:
     def is_pure(self) -> bool:
         """Whether a run of it needs nothing from outside: claimed and finished in one go."""
         return self.body.is_pure
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether no run of it needs a task, whatever becomes of it."""
+        return self.body.is_inline and (self.on_failure is None or self.on_failure.is_inline)
