@@ -56,6 +56,8 @@ from treadle.platform.webhooks import routes as webhooks
 from treadle.platform.workspaces.service import bootstrap
 
 ROUTERS = (
+    # Routes are tried in this order: what is called most stands first.
+    runs.router,
     health.router,
     auth.router,
     members.router,
@@ -66,7 +68,6 @@ ROUTERS = (
     templates.router,
     agents.router,
     plans.router,
-    runs.router,
     retry.router,
     steering.router,
     approvals.router,

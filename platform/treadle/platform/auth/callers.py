@@ -1,5 +1,6 @@
 """Who is calling: turns an `Authorization` header into a `Caller`."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class KeyRing:
         self._database = database
         self._pepper = secret.derive("treadle api keys")
         self._remembered: dict[bytes, tuple[float, Caller]] = {}
+        self._asked: dict[bytes, asyncio.Task[Caller | None]] = {}
 
     def mac(self, key: ApiKey) -> bytes:
         """What is stored of a key."""
@@ -77,6 +79,14 @@ class KeyRing:
         known = self._remembered.get(mac)
         if known is not None and known[0] > now:
             return known[1]
+        # Many requests of one key that come at once share one query.
+        asked = self._asked.get(mac)
+        if asked is None:
+            asked = self._asked[mac] = asyncio.create_task(self._ask(mac, now))
+            asked.add_done_callback(lambda _: self._asked.pop(mac, None))
+        return await asyncio.shield(asked)
+
+    async def _ask(self, mac: bytes, now: float) -> Caller | None:
         if len(self._remembered) > _MOST_REMEMBERED:
             self._remembered.clear()
         caller = await self._look_up(mac)

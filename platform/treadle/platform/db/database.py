@@ -26,9 +26,12 @@ def driver_url(url: str) -> URL:
 
 
 class Database:
-    """A pool of connections. A transaction commits when its block ends well, else rolls back."""
+    """A pool of connections. A transaction commits when its block ends well, else rolls back.
 
-    def __init__(self, url: str, *, pool_size: int = 10, max_overflow: int = 10) -> None:
+    Those of `pool_size` are kept once they were needed: opening one costs more than its work.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 20, max_overflow: int = 10) -> None:
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,

@@ -12,7 +12,8 @@ from treadle.agents.ports import WaitKind
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.platform.agents.binding import connection_issues, settings_issues
 from treadle.platform.agents.errors import AgentInvalid
-from treadle.platform.agents.repository import AgentRecord, find_agent
+from treadle.platform.agents.lookups import AgentLookups
+from treadle.platform.agents.repository import AgentRecord
 from treadle.platform.approvals.tokens import WaitTokens
 from treadle.platform.auth.callers import Caller
 from treadle.platform.db.database import Database, TenantConnection
@@ -87,11 +88,13 @@ class RunService:
         self._speaker = None if redis_url is None else Speaker(redis_url)
         self.listener = None if redis_url is None else Listener(redis_url)
         self._acceptance = Acceptance(EngineConnection(database_url), on_accepted=self.ring)
+        self._agents = AgentLookups(database_url)
         self.feeds = Feeds(database, self.listener, on_heard=self._heard)
 
     async def start(self) -> None:
         """Begin, on the running loop."""
         self._acceptance.start()
+        self._agents.start()
         for part in (self._bell, self._speaker, self.listener):
             if part is not None:
                 part.start()
@@ -99,6 +102,7 @@ class RunService:
     async def stop(self) -> None:
         """Stop; what was accepted stays accepted."""
         await self._acceptance.stop()
+        await self._agents.stop()
         for part in (self._bell, self.listener, self._speaker):
             if part is not None:
                 await part.stop()
@@ -133,9 +137,11 @@ class RunService:
         self, caller: Caller, agent: str, order: Order
     ) -> tuple[JsonObject, bool]:
         """Run a stored agent; returns the run, and whether it has ended already."""
-        async with self._database.tenant(caller.workspace) as tx:
-            record = await find_agent(tx, agent)
-            program = await self._program(tx, record.sha256)
+        record = await self._agents.find(caller.workspace, agent)
+        program = self._programs.get(record.sha256)
+        if program is None:
+            async with self._database.tenant(caller.workspace) as tx:
+                program = await self._program(tx, record.sha256)
         bound = Bound(program, record.settings, dict(record.connections), record)
         return await self._start(caller, bound, order)
 
