@@ -44,7 +44,7 @@ async def test_an_agent_is_made_shown_listed_and_deleted(client: httpx.AsyncClie
 
 async def test_an_agent_keeps_its_version(client: httpx.AsyncClient) -> None:
     await publish(client, greet(), "greet")
-    await client.post("/v1/agents", json={"name": "a", "template": "greet@^1.0"})
+    await client.post("/v1/agents", json={"name": "a", "template": "greet@1.0.0"})
     await publish(client, greet(version="1.1.0"), "greet")
     assert (await client.get("/v1/agents/a")).json()["version"] == "1.0.0"
     moved = await client.patch("/v1/agents/a", json={"version": "1.x"})

@@ -25,6 +25,8 @@ agents = tenant_table(
     Column("version", Text, nullable=False),
     # Where the template came from: `own`, `bundled`, or `text` (kept with the agent alone).
     Column("origin", Text, nullable=False),
+    # The range of versions whose newest it runs; null where it is pinned to one.
+    Column("follows", Text),
     Column("sha256", LargeBinary, nullable=False),
     Column("settings", JSON, nullable=False),
     Column("connections", JSONB, nullable=False),

@@ -27,6 +27,7 @@ class AgentRecord:
         template: Name of its template; `sha256` names the text it runs.
         origin: `own`, `bundled` or `text`.
         connections: Logical names to connection ids.
+        follows: The range whose newest version it runs, `None` where it is pinned.
         owner: E-mail address of the member who made it.
         triggers: As a template writes them, each with an `id` of its own.
     """
@@ -43,6 +44,7 @@ class AgentRecord:
     created_at: datetime
     updated_at: datetime
     owner: str = ""
+    follows: str | None = None
 
 
 async def insert_agent(tx: TenantConnection, record: AgentRecord, *, created_by: UUID) -> None:
@@ -112,6 +114,17 @@ async def agents_of_template(tx: TenantConnection, template: str) -> list[str]:
     return [row.name for row in await tx.execute(query)]
 
 
+async def followers_of(tx: TenantConnection, template: str) -> list[AgentRecord]:
+    """Agents that follow the versions of a template, locked."""
+    query = (
+        select(agents)
+        .where(agents.c.template == template, agents.c.follows.is_not(None))
+        .order_by(agents.c.id)
+        .with_for_update()
+    )
+    return [_read(row) for row in await tx.execute(query)]
+
+
 def _named(agent: str) -> ColumnElement[bool]:
     try:
         return agents.c.id == UUID(agent)
@@ -126,6 +139,7 @@ def _columns(record: AgentRecord) -> dict[str, object]:
         "version": record.version,
         "origin": record.origin,
         "sha256": record.sha256,
+        "follows": record.follows,
         "settings": record.settings,
         "connections": dict(record.connections),
         "triggers": list(record.triggers),
@@ -147,4 +161,5 @@ def _read(row: Row[tuple[object, ...]]) -> AgentRecord:
         created_at=row.created_at,
         updated_at=row.updated_at,
         owner=row.owner,
+        follows=row.follows,
     )

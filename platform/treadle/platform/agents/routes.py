@@ -114,6 +114,7 @@ def _show(
         name=record.name,
         template=record.template,
         version=record.version,
+        follows=record.follows,
         origin=Origin(record.origin),
         settings=AgentSettings.model_validate(record.settings),
         connections=dict(record.connections),

@@ -63,12 +63,17 @@ class TriggerView(BaseModel):
 
 
 class AgentView(BaseModel):
-    """An agent. `version` is the one it runs, whatever is published later."""
+    """An agent. `version` is the one it runs.
+
+    `follows` is the range that it was given for a version: when a newer one in it is published,
+    the agent runs that. Without it the agent is pinned, whatever is published later.
+    """
 
     id: str
     name: str
     template: str
     version: str
+    follows: str | None
     origin: Origin
     settings: AgentSettings
     connections: dict[str, str]

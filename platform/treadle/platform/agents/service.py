@@ -25,7 +25,13 @@ from treadle.platform.db.ids import new_id
 from treadle.platform.errors import Unprocessable
 from treadle.platform.templates.library import Checked, TemplateLibrary
 from treadle.platform.templates.repository import get_text, keep_text
-from treadle.platform.templates.resolution import Origin, Resolved, resolve_source
+from treadle.platform.templates.resolution import (
+    Origin,
+    Resolved,
+    TemplateSource,
+    resolve_source,
+)
+from treadle.platform.templates.versions import is_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ async def create_agent(
         created_at=now,
         updated_at=now,
         owner=caller.owner,
+        follows=_followed(new.template, new.version),
     )
     await require_fit(tx, resolved.checked, record)
     await keep_text(tx, resolved.checked)
@@ -86,6 +93,7 @@ async def change_agent(
         version=resolved.version,
         origin=resolved.origin,
         sha256=checked.sha256,
+        follows=_followed_anew(record, change),
         settings=record.settings if change.settings is None else change.settings.model_dump(),
         connections=record.connections if change.connections is None else change.connections,
         triggers=_taken(
@@ -119,6 +127,21 @@ async def _resolved_anew(
     if source is None and record.origin == Origin.TEXT:
         raise Unprocessable("this agent runs a text of its own: change `template`, not `version`")
     return await resolve_source(tx, library, source or record.template, version=change.version)
+
+
+def _followed(source: TemplateSource, version: str | None) -> str | None:
+    """The range that an agent was given; an exact version, the draft or none pins it."""
+    if isinstance(source, str) and "\n" not in source and "@" in source:
+        version = source.partition("@")[2]
+    if version is None or version == "draft" or is_version(version):
+        return None
+    return version
+
+
+def _followed_anew(record: AgentRecord, change: AgentChange) -> str | None:
+    if change.template is None and change.version is None:
+        return record.follows
+    return _followed(change.template or record.template, change.version)
 
 
 async def _stored(tx: TenantConnection, library: TemplateLibrary, record: AgentRecord) -> Checked:

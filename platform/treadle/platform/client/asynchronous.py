@@ -26,6 +26,7 @@ class AsyncClient:
     get_template = sends_async(calls.get_template)
     put_template = sends_async(calls.put_template)
     publish_template = sends_async(calls.publish_template)
+    roll_back_template = sends_async(calls.roll_back_template)
     delete_template = sends_async(calls.delete_template)
     validate_template = sends_async(calls.validate_template)
 
@@ -41,6 +42,7 @@ class AsyncClient:
     get_run = sends_async(calls.get_run)
     list_steps = sends_async(calls.list_steps)
     get_value = sends_async(calls.get_value)
+    get_cassette = sends_async(calls.get_cassette)
     cancel_run = sends_async(calls.cancel_run)
     pause_run = sends_async(calls.pause_run)
     resume_run = sends_async(calls.resume_run)

@@ -71,6 +71,12 @@ def publish_template(name: str) -> Call[Template]:
     return Call("POST", path, body_of(Template), headers=once())
 
 
+def roll_back_template(name: str, to: str) -> Call[Template]:
+    """Publish an earlier version's text again, under the next free number."""
+    path = _at("v1", "templates", name, "rollback")
+    return Call("POST", path, body_of(Template), json={"to": to}, headers=once())
+
+
 def delete_template(name: str) -> Call[None]:
     """Delete a template that no agent uses."""
     return Call("DELETE", _at("v1", "templates", name), nothing)
@@ -201,6 +207,12 @@ def get_value(run_id: str, ref: str) -> Call[JsonValue]:
     """Get a large value by the `$ref` that stands for it."""
     path = _at("v1", "runs", run_id, "values", ref)
     return Call("GET", path, lambda response: _ANY_JSON.validate_json(response.content))
+
+
+def get_cassette(run_id: str) -> Call[bytes]:
+    """Get a run that has ended as a redacted cassette, as `treadle test --cassette` reads it."""
+    path = _at("v1", "runs", run_id, "cassette")
+    return Call("GET", path, file_bytes, timeout_s=_SEND_FILE_S)
 
 
 def cancel_run(run_id: str) -> Call[Run]:

@@ -64,6 +64,7 @@ class Agent(Answer):
     name: str
     template: str
     version: str
+    follows: str | None = None
     settings: Object
     connections: Mapping[str, str] = Field(default_factory=dict[str, str])
     triggers: tuple[Trigger, ...] = ()

@@ -29,6 +29,7 @@ class Client:
     get_template = sends(calls.get_template)
     put_template = sends(calls.put_template)
     publish_template = sends(calls.publish_template)
+    roll_back_template = sends(calls.roll_back_template)
     delete_template = sends(calls.delete_template)
     validate_template = sends(calls.validate_template)
 
@@ -44,6 +45,7 @@ class Client:
     get_run = sends(calls.get_run)
     list_steps = sends(calls.list_steps)
     get_value = sends(calls.get_value)
+    get_cassette = sends(calls.get_cassette)
     cancel_run = sends(calls.cancel_run)
     pause_run = sends(calls.pause_run)
     resume_run = sends(calls.resume_run)

@@ -2,6 +2,7 @@
 
 PlatformError
 ├── VersionExists          another text is published under this version
+├── AlreadyNewest          there is nothing to go back from
 ├── TemplateInUse          an agent runs it
 ├── TemplateBundled        it comes with Treadle and cannot be deleted
 └── NameMismatch           the text names another template than the path
@@ -26,6 +27,15 @@ class VersionExists(Conflict):
         )
         self.next_version = next_version
         self.members = {"next_version": next_version}
+
+
+class AlreadyNewest(Conflict):
+    """The version to go back to is the newest."""
+
+    code = "already_newest"
+
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(f"{name!r} {version} is the newest version already")
 
 
 class TemplateInUse(Conflict):

@@ -8,8 +8,10 @@ from fastapi import Query, Request, Response
 from treadle.agents.errors import TemplateInvalid
 from treadle.agents.language import check_template, template_schema
 from treadle.integrations.registry import all_tools
+from treadle.platform.agents.following import move_followers
 from treadle.platform.auth.callers import Caller
 from treadle.platform.auth.scopes import Scope
+from treadle.platform.db.database import TenantConnection
 from treadle.platform.errors import UnsupportedMediaType
 from treadle.platform.pagination import (
     Cursor,
@@ -26,6 +28,8 @@ from treadle.platform.templates.gallery import list_gallery, list_history
 from treadle.platform.templates.library import TemplateLibrary
 from treadle.platform.templates.resolution import Origin, Resolved, resolve_name
 from treadle.platform.templates.schemas import (
+    FollowerView,
+    Rollback,
     TemplateSummary,
     TemplateView,
     Verdict,
@@ -36,6 +40,7 @@ from treadle.platform.templates.service import (
     Stored,
     check_named,
     drop_template,
+    publish_again,
     publish_draft,
     publish_text,
     store_draft,
@@ -145,14 +150,26 @@ async def put(
     store = store_draft if draft else publish_text
     stored = await store(tx, checked, author=caller.key_id)
     response.status_code = HTTPStatus.CREATED if stored is Stored.NEW else HTTPStatus.OK
-    return _show(services.templates, Resolved(checked, Origin.OWN, draft=draft))
+    resolved = Resolved(checked, Origin.OWN, draft=draft)
+    if draft or stored is Stored.SAME:
+        return _show(services.templates, resolved)
+    return await _show_published(tx, services.templates, resolved)
 
 
 @router.post("/v1/templates/{name}/publish", status_code=HTTPStatus.CREATED)
 async def publish(name: str, tx: Transaction, services: Wired, caller: Writer) -> TemplateView:
     """Publish the draft."""
     checked = await publish_draft(tx, services.templates, name, author=caller.key_id)
-    return _show(services.templates, Resolved(checked, Origin.OWN))
+    return await _show_published(tx, services.templates, Resolved(checked, Origin.OWN))
+
+
+@router.post("/v1/templates/{name}/rollback", status_code=HTTPStatus.CREATED)
+async def roll_back(
+    name: str, body: Rollback, tx: Transaction, services: Wired, caller: Writer
+) -> TemplateView:
+    """Publish an earlier version's text again, under the next free number."""
+    checked = await publish_again(tx, services.templates, name, body.to, author=caller.key_id)
+    return await _show_published(tx, services.templates, Resolved(checked, Origin.OWN))
 
 
 @router.delete("/v1/templates/{name}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
@@ -176,6 +193,22 @@ async def _read_body(request: Request) -> bytes:
             f"a template is application/yaml or application/json, not {media_type!r}"
         )
     return await request.body()
+
+
+async def _show_published(
+    tx: TenantConnection, library: TemplateLibrary, resolved: Resolved
+) -> TemplateView:
+    """A new version, and the agents that it moves."""
+    moved = await move_followers(tx, library, resolved.name)
+    followers = [
+        FollowerView(
+            agent=one.agent,
+            version=one.version,
+            issues=[IssueView.of(issue) for issue in one.issues],
+        )
+        for one in moved
+    ]
+    return _show(library, resolved).model_copy(update={"followers": followers})
 
 
 def _show(library: TemplateLibrary, resolved: Resolved) -> TemplateView:

@@ -1,11 +1,13 @@
 """What a template looks like in answers."""
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, Field, JsonValue, StringConstraints
 
 from treadle.agents.language import Template
 from treadle.platform.problems import IssueView
+from treadle.platform.routing import Body
 from treadle.platform.templates.library import Checked
 from treadle.platform.templates.repository import VersionRecord
 from treadle.platform.templates.resolution import Origin, Resolved
@@ -37,13 +39,31 @@ class ConnectionNeedView(BaseModel):
     description: str | None
 
 
+class Rollback(Body):
+    """Which version is to be the newest again."""
+
+    to: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class FollowerView(BaseModel):
+    """An agent that follows this template; `issues` say why it does not run the new version."""
+
+    agent: str
+    version: str
+    issues: list[IssueView]
+
+
 class TemplateView(TemplateSummary):
-    """A template with its text, byte for byte as it was sent; `issues` are warnings."""
+    """A template with its text, byte for byte as it was sent; `issues` are warnings.
+
+    Where it was just published, `followers` are the agents that it moved or could not move.
+    """
 
     text: str
     inputs: dict[str, dict[str, JsonValue]]
     connections: dict[str, ConnectionNeedView]
     issues: list[IssueView]
+    followers: list[FollowerView] = Field(default_factory=list[FollowerView])
 
 
 class VersionView(BaseModel):

@@ -7,12 +7,14 @@ from treadle.platform.agents.repository import agents_of_template
 from treadle.platform.db.database import TenantConnection
 from treadle.platform.errors import NotFound
 from treadle.platform.templates.errors import (
+    AlreadyNewest,
     NameMismatch,
     TemplateBundled,
     TemplateInUse,
     VersionExists,
 )
 from treadle.platform.templates.library import Checked, TemplateLibrary
+from treadle.platform.templates.renumbering import renumbered
 from treadle.platform.templates.repository import (
     delete_draft,
     delete_template,
@@ -74,6 +76,26 @@ async def publish_draft(
     checked = library.check(await get_text(tx, draft.sha256))
     await publish_text(tx, checked, author=author)
     await delete_draft(tx, name)
+    return checked
+
+
+async def publish_again(
+    tx: TenantConnection, library: TemplateLibrary, name: str, version: str, *, author: UUID
+) -> Checked:
+    """Publish a version's text under the next free number, with nothing but that changed.
+
+    Raises `NotFound` without that version, or `AlreadyNewest`.
+    """
+    records = await list_versions(tx, name)
+    wanted = next((record for record in records if record.version == version), None)
+    if wanted is None:
+        raise NotFound("template", f"{name}@{version}")
+    if wanted is records[0]:
+        raise AlreadyNewest(name, version)
+    number = next_free(records[0].version, {record.version for record in records})
+    text = renumbered(await get_text(tx, wanted.sha256), number)
+    checked = library.check(text)
+    await publish_text(tx, checked, author=author)
     return checked
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from treadle.agents.language.versions import Version, parse_range, parse_version
+from treadle.agents.language.versions import Version, WrongVersion, parse_range, parse_version
 
 
 def precedence(version: str) -> str:
@@ -30,6 +30,15 @@ def newest_in_range(versions: Collection[str], wanted: str | None) -> str | None
     if found is None and wanted is None:
         found = max(by_version, default=None)
     return None if found is None else by_version[found]
+
+
+def is_version(text: str) -> bool:
+    """Whether a text names one version, not a range."""
+    try:
+        parse_version(text)
+    except WrongVersion:
+        return False
+    return True
 
 
 def next_free(version: str, taken: Collection[str]) -> str:
