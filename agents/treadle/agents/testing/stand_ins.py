@@ -45,31 +45,17 @@ class StandIns:
         name = node_path(path)
         mock = self._mock(name)
         if mock is None:
-            return UnmockedWork(name, node.use) if self._reaches_outside(node) else None
-        passed_on = _passed_on(node)
+            return UnmockedWork(name, node.use) if reaches_outside(node, self.tools) else None
+        arguments = passed_on(node)
         if isinstance(node, SetNode):
-            return MockedPureWork(mock, passed_on)
-        return MockedWork(mock, passed_on)
+            return MockedPureWork(mock, arguments)
+        return MockedWork(mock, arguments)
 
     def _mock(self, name: str) -> Mock | None:
         for key in (name, name.removeprefix(_FAILURE)):
             if key in self.test.mock:
                 return Mock(name, self.test.mock[key], self.template.fixtures)
         return None
-
-    def _reaches_outside(self, node: Node) -> bool:
-        match node:
-            case ToolNode():
-                return not self.tools[node.use].is_local
-            case WaitNode():
-                return bool(node.config.callback)
-            case (
-                LlmNode() | AgentNode() | ApprovalNode() | ChildNode()
-                | KnowledgeNode() | ReplyNode()
-            ):  # fmt: skip
-                return True
-            case _:
-                return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +94,22 @@ class UnmockedWork(EffectWork):
         raise MockMissing(self.node, self.use)
 
 
+def reaches_outside(node: Node, tools: Mapping[str, AnyTool]) -> bool:
+    """Whether only a mock or a recorded answer can stand for a node where nothing is outside."""
+    match node:
+        case ToolNode():
+            return not tools[node.use].is_local
+        case WaitNode():
+            return bool(node.config.callback)
+        case (
+            LlmNode() | AgentNode() | ApprovalNode() | ChildNode()
+            | KnowledgeNode() | ReplyNode()
+        ):  # fmt: skip
+            return True
+        case _:
+            return False
+
+
 def node_path(template_path: str) -> str:
     """A node's path without the language's words: `nodes.serp.nodes.hits` is `serp.hits`."""
     parts = template_path.split(".")
@@ -120,7 +122,7 @@ def _answer(mock: Mock, passed_on: tuple[tuple[str, Value], ...], turn: Turn) ->
     return mock.answer(turn.path)
 
 
-def _passed_on(node: Node) -> tuple[tuple[str, Value], ...]:
+def passed_on(node: Node) -> tuple[tuple[str, Value], ...]:
     """The fields under `with`; a mocked container has none."""
     return tuple(
         (dotted(path), value)

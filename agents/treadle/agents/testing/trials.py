@@ -47,7 +47,7 @@ class _Trial:
         self._tools = tools
         self._journal = MemoryJournal()
         self._clock = VirtualClock()
-        self._facts = _facts(template, self._clock)
+        self._facts = facts_of(template, self._clock)
         self._inputs: JsonObject = validate_inputs(template, test.inputs)
         self._connections = {name: name in test.connections for name in template.connections}
 
@@ -138,7 +138,8 @@ class _Trial:
         }
 
 
-def _facts(template: Template, clock: VirtualClock) -> RunFacts:
+def facts_of(template: Template, clock: VirtualClock) -> RunFacts:
+    """What a run without a service knows of itself."""
     return RunFacts(
         id=_ID,
         root_id=_ID,

@@ -36,6 +36,10 @@ def run(
     save: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Save the artifacts here.")
     ] = None,
+    cassette: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Record the run, redacted, for `treadle test`."),
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Show a run that goes on already: NAME is its id.")
     ] = False,
@@ -50,6 +54,8 @@ def run(
         _print(client, finished, as_json=json)
         if save is not None:
             _save(client, finished, save)
+        if cassette is not None:
+            _record(client, finished, cassette)
     raise typer.Exit(Exit.GOOD if finished.status == "succeeded" else Exit.FAILED)
 
 
@@ -112,6 +118,11 @@ def _print(client: Client, run: Run, *, as_json: bool) -> None:
         typer.echo(f"{name}: {text}")
     for one in artifacts:
         typer.echo(f"artifact {one.name} ({one.media_type}, {one.size} bytes): {one.id}")
+
+
+def _record(client: Client, run: Run, path: Path) -> None:
+    path.write_bytes(client.get_cassette(run.id))
+    typer.echo(f"recorded {path}", err=True)
 
 
 def _save(client: Client, run: Run, folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Header, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from treadle.agents.cassettes import Cassette
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.platform.agents.repository import find_agent
 from treadle.platform.auth.callers import Caller
@@ -119,6 +120,12 @@ async def list_steps(
     )
     items: list[JsonValue] = [*page.items]
     return _json({"items": items, "next": page.next})
+
+
+@router.get("/v1/runs/{run}/cassette", response_model=Cassette)
+async def get_cassette(run: str, tx: Transaction, services: Wired, _: Reader) -> Response:
+    """Export a run that has ended, redacted, to be replayed against another version."""
+    return _json(await services.runs.record(tx, parse_id("run", run)))
 
 
 @router.get("/v1/runs/{run}/values/{ref}")

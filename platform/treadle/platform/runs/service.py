@@ -31,6 +31,7 @@ from treadle.platform.runs.errors import NotRunnable
 from treadle.platform.runs.family import find_family, has_children
 from treadle.platform.runs.feeds import Feeds, Watch
 from treadle.platform.runs.inputs import fill_in, named_files, require_files
+from treadle.platform.runs.recording import record
 from treadle.platform.runs.repository import cancel_run, get_run, read_whole_log
 from treadle.platform.runs.steering import cancel_children, signal_parent
 from treadle.platform.runs.views import Progress, RunRow, is_dropped, show_run
@@ -161,6 +162,11 @@ class RunService:
         progress.add(await read_whole_log(tx, row.id))
         template = (await self._program(tx, row.sha256)).template
         return progress.shown(template, is_dropped=is_dropped(row, progress))
+
+    async def record(self, tx: TenantConnection, run: UUID) -> JsonObject:
+        """A run that has ended as a redacted cassette; raises `NotFound` or `RunNotFinished`."""
+        row = await get_run(tx, run)
+        return await record(tx, run, (await self._program(tx, row.sha256)).template)
 
     async def cancel(self, caller: Caller, run: UUID) -> JsonObject:
         """End a run at once, whatever its worker does; raises `NotFound` or `RunFinished`."""
