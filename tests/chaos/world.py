@@ -96,11 +96,15 @@ def begin(service: Installation) -> None:
 
 @contextmanager
 def world(
-    *, port: int | None = None, patience_s: float = 90.0, **environment: str
+    *,
+    port: int | None = None,
+    patience_s: float = 90.0,
+    base: Path | None = None,
+    **environment: str,
 ) -> Iterator[World]:
-    """Start everything in a home of its own, and end it without a trace."""
+    """Start everything in a home of its own, below `base`, and end it without a trace."""
     # For root, pytest's own folder is closed to the user who runs PostgreSQL then.
-    home = Path(tempfile.mkdtemp(prefix="treadle-chaos-"))
+    home = Path(tempfile.mkdtemp(prefix="treadle-chaos-", dir=base))
     try:
         with Sink() as sink, SpendingLedger() as models:
             own = {
