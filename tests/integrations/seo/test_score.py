@@ -34,6 +34,12 @@ def test_every_count_can_be_made_again() -> None:
     }
 
 
+def test_a_heading_is_not_counted_again_in_the_main_text_that_repeats_it() -> None:
+    doc = page("a", title="x", headings=["CRM pricing"], text="CRM pricing\nOur crm pricing.")
+    row = rows(["crm pricing"], [doc])["crm pricing"]
+    assert {use.zone: use.count for use in row.evidence} == {"headings": 1, "body": 1}
+
+
 def test_what_only_a_provider_knows_is_null_with_a_reason() -> None:
     row = rows(["crm pricing"])["crm pricing"]
     assert (row.volume, row.cpc, row.trend, row.difficulty_proxy) == (None, None, None, None)

@@ -90,7 +90,11 @@ def read_pages(pages: Sequence[Page | None] | None) -> list[Page]:
 
 
 def zone_lines(page: Page) -> dict[Zone, list[str]]:
-    """The lines of text of each zone of a page, normalised by `plain`."""
+    """The lines of text of each zone of a page, normalised by `plain`.
+
+    The main text repeats the title and the headings; the body is what stands there besides them,
+    so that no use is counted twice.
+    """
     description = page.meta.get("description")
     raw: dict[Zone, list[str]] = {
         Zone.TITLE: [page.title or ""],
@@ -100,7 +104,10 @@ def zone_lines(page: Page) -> dict[Zone, list[str]]:
         Zone.ANCHORS: [link.text or "" for link in page.links],
         Zone.JSON_LD: list(_json_ld_lines(page.json_ld)),
     }
-    return {zone: [line for line in map(plain, lines) if line] for zone, lines in raw.items()}
+    zones = {zone: [line for line in map(plain, lines) if line] for zone, lines in raw.items()}
+    labels = {line.lower() for line in (*zones[Zone.TITLE], *zones[Zone.HEADINGS])}
+    zones[Zone.BODY] = [line for line in zones[Zone.BODY] if line.lower() not in labels]
+    return zones
 
 
 def json_ld_types(value: JsonValue) -> set[str]:
