@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     ARRAY,
+    JSON,
     Boolean,
     Column,
     DateTime,
@@ -20,6 +21,8 @@ template_texts = tenant_table(
     "template_texts",
     Column("sha256", LargeBinary, nullable=False),
     Column("text", Text, nullable=False),
+    # Which texts its `template:` nodes mean since it was published; null where nothing locks them.
+    Column("children", JSON),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     key=("sha256",),
 )

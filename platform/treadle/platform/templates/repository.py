@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, null, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
+from treadle.agents.values import JsonObject
 from treadle.platform.db.database import TenantConnection
 from treadle.platform.db.ids import new_id
 from treadle.platform.templates.library import Checked
@@ -42,6 +43,19 @@ async def get_text(tx: TenantConnection, digest: bytes) -> str:
     query = select(template_texts.c.text).where(template_texts.c.sha256 == digest)
     text: str = (await tx.execute(query)).scalar_one()
     return text
+
+
+async def get_lock(tx: TenantConnection, digest: bytes) -> JsonObject | None:
+    """What the `template:` nodes of a text mean, if its publishing fixed it."""
+    query = select(template_texts.c.children).where(template_texts.c.sha256 == digest)
+    locked: JsonObject | None = (await tx.execute(query)).scalar_one_or_none()
+    return locked
+
+
+async def set_lock(tx: TenantConnection, digest: bytes, children: JsonObject | None) -> None:
+    """Fix or free what the `template:` nodes of a text mean."""
+    query = template_texts.update().where(template_texts.c.sha256 == digest)
+    await tx.execute(query.values(children=null() if children is None else children))
 
 
 async def insert_version(tx: TenantConnection, checked: Checked, *, created_by: UUID) -> bool:
@@ -113,7 +127,10 @@ async def delete_draft(tx: TenantConnection, name: str) -> None:
 
 
 async def delete_template(tx: TenantConnection, name: str) -> None:
-    """Delete every version and the draft; texts stay for the runs that refer to them."""
+    """Delete every version and the draft; texts stay for the runs that refer to them, unlocked."""
+    digests = select(_v.sha256).where(_v.name == name)
+    freed = template_texts.update().where(template_texts.c.sha256.in_(digests))
+    await tx.execute(freed.values(children=null()))
     await tx.execute(template_versions.delete().where(_v.name == name))
 
 

@@ -23,6 +23,7 @@ from treadle.platform.pagination import (
 )
 from treadle.platform.problems import IssueView
 from treadle.platform.routing import KIB, Transaction, Wired, api_router, needs
+from treadle.platform.runs.family import lock_family
 from treadle.platform.templates.changes import TemplateDiff, compare
 from treadle.platform.templates.gallery import list_gallery, list_history
 from treadle.platform.templates.library import TemplateLibrary
@@ -198,7 +199,8 @@ async def _read_body(request: Request) -> bytes:
 async def _show_published(
     tx: TenantConnection, library: TemplateLibrary, resolved: Resolved
 ) -> TemplateView:
-    """A new version, and the agents that it moves."""
+    """A new version, with its children locked, and the agents that it moves."""
+    await lock_family(tx, library, resolved.checked)
     moved = await move_followers(tx, library, resolved.name)
     followers = [
         FollowerView(

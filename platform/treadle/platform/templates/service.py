@@ -20,11 +20,13 @@ from treadle.platform.templates.repository import (
     delete_template,
     find_draft,
     find_version,
+    get_lock,
     get_text,
     has_template,
     insert_version,
     list_versions,
     put_draft,
+    set_lock,
 )
 from treadle.platform.templates.versions import next_free
 
@@ -96,6 +98,11 @@ async def publish_again(
     text = renumbered(await get_text(tx, wanted.sha256), number)
     checked = library.check(text)
     await publish_text(tx, checked, author=author)
+    lock = await get_lock(tx, wanted.sha256)
+    if lock is not None:
+        old, new = wanted.sha256.hex(), checked.sha256.hex()
+        moved = {new if digest == old else digest: uses for digest, uses in lock.items()}
+        await set_lock(tx, checked.sha256, moved)
     return checked
 
 
