@@ -11,17 +11,17 @@ import torch
 import uvicorn
 from pydantic import ValidationError
 
-from treadle.model_runtime.acceleration import build_fastest, return_freed_memory
-from treadle.model_runtime.checkpoint import load_checkpoint
-from treadle.model_runtime.embedded import EMBEDDED_NAME, EMBEDDED_NOTICE, embedded_model
+from treadle.model_runtime.acceleration import return_freed_memory
+from treadle.model_runtime.embedded import EMBEDDED_NOTICE
 from treadle.model_runtime.engine import Engine
 from treadle.model_runtime.engines.opening import serve_behind
 from treadle.model_runtime.errors import ModelRuntimeError
 from treadle.model_runtime.kernels.abi import Library
 from treadle.model_runtime.kernels.build import BuildFailed, built
 from treadle.model_runtime.kernels.fused import FusedModel
-from treadle.model_runtime.loading import build as build_plain
+from treadle.model_runtime.opening import open_checkpoint, sharing
 from treadle.model_runtime.planning import add_arguments, plan_text
+from treadle.model_runtime.ranks import LeadingModel, ProcessRanks, follow
 from treadle.model_runtime.server.app import ServerOptions, create_app
 from treadle.model_runtime.server.embeddings import load_embedder
 from treadle.model_runtime.server.generation import Served
@@ -57,7 +57,15 @@ def serve(settings: RuntimeSettings) -> None:
     if settings.engine != "torch":
         serve_behind(settings)
         return
-    served = build(settings)
+    with sharing(settings) as ranks:
+        if ranks is not None and ranks.rank:
+            follow(open_checkpoint(settings, ranks).model, ranks)
+            return
+        answer(settings, build(settings, ranks))
+
+
+def answer(settings: RuntimeSettings, served: Served) -> None:
+    """Serve what is loaded until a signal comes, then let the other ranks go."""
     log.info("server.starting host=%s port=%s", settings.host, settings.port)
     options = ServerOptions(
         keys=settings.key_list,
@@ -66,13 +74,17 @@ def serve(settings: RuntimeSettings) -> None:
         state=settings.state,
         traces=settings.otlp_endpoint,
     )
-    uvicorn.run(
-        create_app(served, options),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        timeout_graceful_shutdown=GRACE_S,
-    )
+    try:
+        uvicorn.run(
+            create_app(served, options),
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    finally:
+        if isinstance(leading := served.checkpoint.model, LeadingModel):
+            leading.stop()
 
 
 def print_plan(model: Path, *, gpus: str, cpu_bandwidth: float) -> int:
@@ -95,20 +107,13 @@ def build_kernels() -> int:
     return 0
 
 
-def build(settings: RuntimeSettings) -> Served:
+def build(settings: RuntimeSettings, ranks: ProcessRanks | None = None) -> Served:
     """The checkpoint and an engine around it."""
-    path = settings.model or embedded_model()
-    name = settings.name or (None if settings.model else EMBEDDED_NAME)
-    checkpoint = load_checkpoint(
-        path,
-        dtype=settings.torch_dtype,
-        storage=settings.storage,
-        builder=build_fastest if settings.kernels else build_plain,
-    )
-    if name is not None:
-        checkpoint = replace(checkpoint, name=name)
+    checkpoint = open_checkpoint(settings, ranks)
+    if ranks is not None:
+        checkpoint = replace(checkpoint, model=LeadingModel(checkpoint.model, ranks))
     options = settings.engine_options(mtp=checkpoint.model.mtp_depth > 0)
-    log.info("model.loaded name=%s path=%s", checkpoint.name, path)
+    log.info("model.loaded name=%s path=%s", checkpoint.name, settings.model)
     return_freed_memory()
     if isinstance(checkpoint.model, FusedModel):
         torch.set_num_threads(1)  # torch's threads spin beside the kernels' own

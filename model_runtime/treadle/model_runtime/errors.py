@@ -4,6 +4,7 @@ ModelRuntimeError
 ├── UnsupportedModel       the checkpoint is of another architecture or storage
 ├── BadConfig              config.json lacks a value or contradicts itself
 ├── BadCheckpoint          the tensors are not the ones that the config promises
+├── CannotSplit            a model cannot be shared by so many ranks
 ├── EngineRefused          an engine of others is absent, or does not take what is asked of it
 ├── EngineFailed           the process of an engine of others ended, or never answered
 └── RequestError           one request cannot be served; carries `status`, `code` and `param`
@@ -53,6 +54,10 @@ class BadCheckpoint(ModelRuntimeError):
             "fetch the checkpoint again or correct its config.json"
         )
         self.missing, self.extra, self.misshapen = tuple(missing), tuple(extra), tuple(misshapen)
+
+
+class CannotSplit(ModelRuntimeError):
+    """Heads, widths, experts or FP8 blocks are no multiple of the number of ranks."""
 
 
 class EngineRefused(ModelRuntimeError):

@@ -41,12 +41,15 @@ class RuntimeSettings(BaseSettings):
         default=None, description="vllm, sglang: the interpreter they are installed beside."
     )
     engine_args: str = Field(default="", description="vllm, sglang: further arguments as they are.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="torch: where the model runs; auto is a GPU if there is one."
+    )
     gpus: str = Field(default="", description="Count and kind, such as 8xH200, over all machines.")
     layout: Literal["tensor", "data"] = Field(
         default="tensor", description="Attention split over ranks, or whole on each (throughput)."
     )
     tensor_parallel: int | None = Field(
-        default=None, gt=0, description="Ranks that share each layer, where --gpus does not say."
+        default=None, gt=0, description="Ranks that share each layer; torch starts so many."
     )
     nodes: int = Field(default=1, gt=0, description="Machines that share the model.")
     node_rank: int = Field(default=0, ge=0, description="Which of them this is; 0 answers.")

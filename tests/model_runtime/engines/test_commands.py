@@ -21,7 +21,7 @@ from treadle.model_runtime.engines.launch import (
     spread,
 )
 from treadle.model_runtime.engines.recipes import RECIPES, command_of
-from treadle.model_runtime.errors import BadConfig, EngineRefused
+from treadle.model_runtime.errors import BadConfig, CannotSplit, EngineRefused
 from treadle.model_runtime.parse import DEEPSEEK_V3
 from treadle.model_runtime.plan import fit, measure
 
@@ -92,15 +92,15 @@ def test_v3_is_spread_as_its_makers_advise(
 
 def test_fp8_blocks_are_never_cut() -> None:
     """18,432 rows in 32 parts are 576 each: four blocks and a half."""
-    with pytest.raises(EngineRefused, match="intermediate_size 18432 cannot be cut into 32"):
+    with pytest.raises(CannotSplit, match="intermediate_size 18432 cannot be cut into 32"):
         spread(parse_config(V3), 32, Layout.TENSOR, engine="sglang", fp8=True)
     assert spread(parse_config(V3), 32, Layout.TENSOR, engine="sglang", fp8=False).tensor == 32
 
 
 def test_heads_and_experts_must_divide() -> None:
-    with pytest.raises(EngineRefused, match="16 heads"):
+    with pytest.raises(CannotSplit, match="16 heads"):
         spread(parse_config(MOONLIGHT), 3, Layout.TENSOR, engine="vllm", fp8=False)
-    with pytest.raises(EngineRefused, match="64 experts"):
+    with pytest.raises(CannotSplit, match="64 experts"):
         spread(parse_config(MOONLIGHT), 3, Layout.DATA, engine="vllm", fp8=False)
 
 

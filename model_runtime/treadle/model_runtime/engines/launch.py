@@ -8,10 +8,10 @@ from pathlib import Path
 
 from treadle.model_runtime.checkpoint import template_of
 from treadle.model_runtime.config import DeepseekConfig, ModelConfig
-from treadle.model_runtime.errors import BadConfig, EngineRefused
+from treadle.model_runtime.errors import BadConfig, CannotSplit, EngineRefused
 from treadle.model_runtime.parse import CallFormat, format_of
 from treadle.model_runtime.plan import NODE, Fit
-from treadle.model_runtime.quant import BLOCK
+from treadle.model_runtime.sharding import check_split
 
 
 class Layout(StrEnum):
@@ -116,7 +116,7 @@ def spread(config: ModelConfig, count: int, layout: Layout, *, engine: str, fp8:
     """Lay a model on `count` accelerators in machines of eight.
 
     Raises:
-        EngineRefused: Its heads or its FP8 blocks cannot be cut so.
+        CannotSplit: Its heads or its FP8 blocks cannot be cut so.
     """
     if layout is Layout.DATA:
         _check_experts(config, count)
@@ -124,25 +124,8 @@ def spread(config: ModelConfig, count: int, layout: Layout, *, engine: str, fp8:
     # vLLM keeps tensor parallelism within a machine, where links are fast; SGLang spans them all.
     across = math.ceil(count / NODE) if engine == "vllm" else 1
     found = Spread(tensor=count // across, pipeline=across, data=1)
-    check_cut(config, found.tensor, fp8=fp8)
+    check_split(config, found.tensor, fp8=fp8)
     return found
-
-
-def check_cut(config: ModelConfig, ranks: int, *, fp8: bool) -> None:
-    """Refuse a number of ranks that heads or FP8 blocks cannot be cut by.
-
-    Raises:
-        EngineRefused: With the number and what it does not divide.
-    """
-    if config.heads % ranks:
-        raise EngineRefused(f"{config.heads} heads cannot be shared by {ranks} ranks")
-    widths = {"intermediate_size": config.intermediate_size}
-    if isinstance(config, DeepseekConfig):
-        widths["moe_intermediate_size"] = config.moe_intermediate_size
-    for name, width in widths.items():
-        if width % ranks or (fp8 and width // ranks % BLOCK):
-            blocks = f" in whole FP8 blocks of {BLOCK}" if fp8 else ""
-            raise EngineRefused(f"{name} {width} cannot be cut into {ranks} parts{blocks}")
 
 
 def context_of(config: ModelConfig, fitted: Fit, layout: Layout) -> int | None:
@@ -194,4 +177,4 @@ def _check_experts(config: ModelConfig, ranks: int) -> None:
             "servers behind one models.yaml"
         )
     if config.experts % ranks:
-        raise EngineRefused(f"{config.experts} experts cannot be shared by {ranks} ranks")
+        raise CannotSplit(f"{config.experts} experts cannot be shared by {ranks} ranks")

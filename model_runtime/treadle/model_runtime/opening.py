@@ -1,0 +1,123 @@
+"""Opens what the settings name, on the device and the ranks that they ask for."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+
+import torch
+from torch import distributed
+
+from treadle.model_runtime.acceleration import build_fastest
+from treadle.model_runtime.checkpoint import Checkpoint, load_checkpoint
+from treadle.model_runtime.config import ModelConfig
+from treadle.model_runtime.embedded import EMBEDDED_NAME, embedded_model
+from treadle.model_runtime.loading import Builder
+from treadle.model_runtime.loading import build as build_plain
+from treadle.model_runtime.model import Decoder
+from treadle.model_runtime.ranks import ProcessRanks, follow, join
+from treadle.model_runtime.settings import RuntimeSettings
+from treadle.model_runtime.sharding import sharded_builder
+from treadle.model_runtime.weights import Loader, Source
+
+log = logging.getLogger(__name__)
+END_S = 10
+
+
+def open_checkpoint(settings: RuntimeSettings, ranks: ProcessRanks | None = None) -> Checkpoint:
+    """Load the checkpoint, or this rank's part of it.
+
+    Raises:
+        ModelRuntimeError: It cannot be loaded, or not be shared so.
+    """
+    checkpoint = load_checkpoint(
+        settings.model or embedded_model(),
+        dtype=settings.torch_dtype,
+        storage=settings.storage,
+        builder=_builder(settings, ranks),
+    )
+    name = settings.name or (None if settings.model else EMBEDDED_NAME)
+    return checkpoint if name is None else replace(checkpoint, name=name)
+
+
+@contextmanager
+def sharing(settings: RuntimeSettings) -> Iterator[ProcessRanks | None]:
+    """The ranks of one model, from start to end; none if it stays in one process.
+
+    Under torchrun every rank comes here by itself; otherwise rank 0 starts the others.
+    """
+    size = settings.tensor_parallel or 1
+    if size > 1:
+        # uvicorn hands a signal on when it has stopped; without this the process would end there
+        # and the other ranks would wait for a step that never comes.
+        signal.signal(signal.SIGTERM, _end)
+    if distributed.is_torchelastic_launched():
+        yield join()
+        return
+    if size == 1:
+        yield None
+        return
+    _share_cores(settings, size)
+    meet = f"tcp://127.0.0.1:{_free_port()}"
+    spawning = multiprocessing.get_context("spawn")
+    others = [
+        spawning.Process(target=_follow, args=(settings, rank, size, meet), name=f"rank-{rank}")
+        for rank in range(1, size)
+    ]
+    for other in others:
+        other.start()
+    try:
+        yield join(rank=0, size=size, meet=meet)
+    finally:
+        for other in others:
+            other.join(END_S)
+            if other.is_alive():
+                log.warning("ranks.killed pid=%s", other.pid)
+                other.kill()
+
+
+def _follow(settings: RuntimeSettings, rank: int, size: int, meet: str) -> None:
+    """A rank that rank 0 has started; a rank 0 that is gone breaks the connection, and ends it."""
+    _share_cores(settings, size)
+    ranks = join(rank=rank, size=size, meet=meet)
+    follow(open_checkpoint(settings, ranks).model, ranks)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _builder(settings: RuntimeSettings, ranks: ProcessRanks | None) -> Builder:
+    if ranks is not None:
+        return sharded_builder(ranks, ranks.device)
+    if _on_gpu(settings):
+        return _build_on_gpu
+    return build_fastest if settings.kernels else build_plain
+
+
+def _on_gpu(settings: RuntimeSettings) -> bool:
+    return settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
+
+
+def _build_on_gpu(source: Source, config: ModelConfig) -> Decoder:
+    """Tensors are copied from the file's pages straight to the device."""
+    if isinstance(source, Loader):
+        source = replace(source, device=torch.device("cuda"))
+    return build_plain(source, config)
+
+
+def _share_cores(settings: RuntimeSettings, size: int) -> None:
+    if settings.threads is None:
+        torch.set_num_threads(max((os.cpu_count() or 1) // size, 1))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
