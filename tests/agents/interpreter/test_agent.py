@@ -64,6 +64,8 @@ def last_told(stage: Stage) -> list[Any]:  # Any: what the model reads is any JS
 async def test_it_calls_tools_and_answers(stage: Stage) -> None:
     stage.models = ScriptedModels(wants(READ_A, READ_B), "Both are there.")
     output = await stage.outputs(agent(stage.world))
+    times = [(step.pop("started_at"), step.pop("finished_at")) for step in output["out"]["steps"]]
+    assert all(begun is not None and begun <= ended for begun, ended in times)
     step: dict[str, Any] = {"tool": "probe.read", "error": None}  # Any: as above
     assert output["out"] == {
         "text": "Both are there.",

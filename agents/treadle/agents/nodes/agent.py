@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -245,4 +246,10 @@ def _as_step(entry: StepRecord) -> JsonValue:
         "arguments": entry.extra.get("arguments"),
         "result": entry.output,
         "error": None if entry.error is None else entry.error.message,
+        "started_at": _shown(entry.started_at),
+        "finished_at": _shown(entry.finished_at),
     }
+
+
+def _shown(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
