@@ -62,6 +62,8 @@ def model() -> Iterator[ModelServer]:
 
 @pytest.fixture
 def settings(settings: Settings, model: ModelServer) -> Settings:
+    dear = f"dear: {{url: '{model.url}', price: {{input: 0, output: 1000000}}}}\n"
+    (settings.home / "models.yaml").write_text(dear)
     return settings.model_copy(update={"model_url": model.url, "model_name": "any"})
 
 
@@ -73,12 +75,16 @@ async def start(client: httpx.AsyncClient, template: str) -> JsonObject:
 
 
 async def until(client: httpx.AsyncClient, run: JsonObject, status: str) -> JsonObject:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             shown: JsonObject = (await client.get(f"/v1/runs/{run['id']}")).json()
             if shown["status"] == status:
                 return shown
             await asyncio.sleep(0.05)
+
+
+def _usage(written: int) -> Json:
+    return {"prompt_tokens": 10, "completion_tokens": written}
 
 
 def kinds(run: JsonObject) -> list[object]:
@@ -142,6 +148,22 @@ async def test_a_run_that_takes_too_long_begins_nothing_more(
     assert model.calls == 1
 
 
+@pytest.mark.parametrize(("most", "calls"), [(20, 4), (22, 5)])
+async def test_no_call_costs_more_than_is_left(
+    run: Run, model: ModelServer, most: int, calls: int
+) -> None:
+    """Every token of an answer costs 1 USD: of 22 two are left for a last one, which is told."""
+    text = SIX.replace("BUDGET", f"cost_usd: {most}, on_exceed: fail")
+    asked = 'prompt: "Say ${{ number }}", model: dear, max_tokens: 5'
+    model.turns = [lambda body: says("x", usage=_usage(min(5, body["max_tokens"])))]
+    failed = await run(text.replace('prompt: "Say ${{ number }}"', asked))
+    assert isinstance(failed["error"], dict)
+    assert failed["error"]["code"] == "over_cost_usd"
+    assert model.calls == calls
+    assert isinstance(failed["usage"], dict)
+    assert failed["usage"]["cost_usd"] == most
+
+
 async def test_a_wrong_budget_changes_nothing(
     client: httpx.AsyncClient, worker: WorkerService, model: ModelServer
 ) -> None:
@@ -156,7 +178,7 @@ async def test_a_cancelled_run_leaves_its_model_within_two_seconds(
 ) -> None:
     model.turns = [Fault.SILENCE]
     run = await start(client, SIX.replace("BUDGET", "model_calls: 6"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while model.calls == 0:  # noqa: ASYNC110 - it is another thread's
             await asyncio.sleep(0.02)
     cancelled = await client.post(f"/v1/runs/{run['id']}/cancel")

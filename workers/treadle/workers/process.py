@@ -25,6 +25,7 @@ from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.errors import DatabaseAway
 from treadle.platform.engine.execution import GraphRunner
 from treadle.platform.engine.host import SWEEP_S, HostOptions, RunHost
+from treadle.platform.engine.hours import Hours
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.sweep import RING_AGAIN_S, Sweeper
 from treadle.platform.engine.texts import StoredTexts
@@ -82,7 +83,8 @@ class WorkerService:
         urls, secret = urls_of(settings), installation_secret(settings)
         public_url = settings.public_url or f"http://{settings.host}:{settings.port}"
         self._waiting = EngineConnection(urls.database)
-        self._models = models = OpenAIModelClient(_endpoints(settings))
+        endpoints = _endpoints(settings)
+        self._models = models = OpenAIModelClient(endpoints)
         self._database = Database(urls.database)
         self._guard = build_client(_policy(settings))
         self._texts = StoredTexts(EngineConnection(urls.database))
@@ -111,6 +113,8 @@ class WorkerService:
                 public_url=public_url.rstrip("/"),
             ),
             caches=partial(WorkspaceCache, self._database),
+            prices=endpoints.dearest,
+            hours=Hours(self._waiting),
         )
         self._exporter = exporter_of(settings.otlp_endpoint, service="treadle-worker")
         self._host = RunHost(

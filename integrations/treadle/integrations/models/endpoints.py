@@ -108,6 +108,20 @@ class EndpointTable:
             found.append((following, self.endpoints[following]))
         return found
 
+    def dearest(self, alias: str | None) -> Price | None:
+        """The most that a call may cost, whoever of its chain answers; `None` without prices."""
+        try:
+            chain = self.chain(alias)
+        except ToolError:
+            return None
+        prices = [endpoint.price for _, endpoint in chain if endpoint.price is not None]
+        if not prices:
+            return None
+        return Price(
+            input=max(max(price.input, price.cached or 0) for price in prices),
+            output=max(price.output for price in prices),
+        )
+
 
 def load_endpoints(
     models_file: Path | None = None,

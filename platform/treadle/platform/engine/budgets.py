@@ -6,9 +6,11 @@ itself, so that the next owner counts the same.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Literal
 
 from typing_extensions import override
@@ -20,10 +22,16 @@ from treadle.agents.ports import Failed, Outcome, Parked, StepError, StepRecord
 from treadle.agents.values import JsonValue
 from treadle.integrations.errors import ErrorClass, ToolError
 from treadle.integrations.models import ChatRequest, Completion, ModelClient
+from treadle.integrations.models.endpoints import Price
 
 LONG_ANSWER = 8192  # tokens reserved for an answer whose length nothing limits
 _CHARACTERS_PER_TOKEN = 3
 _TOKENS_PER_MESSAGE = 8
+
+_MILLION = 1_000_000  # prices are for so many tokens
+
+Prices = Callable[[str | None], Price | None]
+"""The price of the dearest endpoint that may answer for a model."""
 
 Limit = Literal["tokens", "model_calls", "cost_usd", "steps", "wall"]
 
@@ -49,13 +57,26 @@ class _Reserved:
 
 
 class Purse:
-    """The budget of one run in the process that owns it."""
+    """The budget of one run in the process that owns it.
 
-    def __init__(self, budget: Budget, gate: Gate, ledger: Iterable[StepRecord]) -> None:
+    Args:
+        ledger: What earlier owners did.
+        worked: For how long they did.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        gate: Gate,
+        ledger: Iterable[StepRecord],
+        *,
+        worked: timedelta = timedelta(),
+    ) -> None:
         self._budget = budget
         self._gate = gate
+        self._worked = worked
         self._tokens = self._calls = 0
-        self._cost_usd = self._dearest_usd = 0.0
+        self._cost_usd = 0.0
         self._paths: set[str] = set()
         self._open: list[_Reserved] = []
         self._changed = asyncio.Event()
@@ -66,10 +87,15 @@ class Purse:
 
     def start(self) -> None:
         """Begin to measure the time."""
-        if self._budget.wall is not None:
-            seconds = self._budget.wall.total_seconds()
+        wall = self._budget.wall
+        if wall is None:
+            return
+        left, most = (wall - self._worked).total_seconds(), f"{wall.total_seconds():g} s"
+        if left <= 0:
+            self._close("wall", most)
+        else:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(seconds, self._close, "wall", f"{seconds:g} s")
+            self._timer = loop.call_later(left, self._close, "wall", most)
 
     def stop(self) -> None:
         """Measure no more."""
@@ -86,13 +112,15 @@ class Purse:
             raise Blocked(Closed.BUDGET)
         self._paths.add(path)
 
-    async def reserve(self, request: ChatRequest) -> "tuple[ChatRequest, _Reserved]":
+    async def reserve(
+        self, request: ChatRequest, price: Price | None
+    ) -> "tuple[ChatRequest, _Reserved]":
         """What a call may use at most, and the call held to it; waits while others may give back.
 
         Raises `Blocked` or, with `on_exceed: fail`, `ToolError`, when nothing is left.
         """
         while True:
-            taken = self._try(request)
+            taken = self._try(request, price)
             if taken is not None:
                 self._open.append(taken[1])
                 self._calls += 1
@@ -111,40 +139,42 @@ class Purse:
             self._spend(used.cost_usd or 0.0)
         self._changed.set()
 
-    def _try(self, request: ChatRequest) -> "tuple[ChatRequest, _Reserved] | None":
+    def _try(
+        self, request: ChatRequest, price: Price | None
+    ) -> "tuple[ChatRequest, _Reserved] | None":
         """A reservation; `None` if there may be one once the calls under way have ended."""
         budget, is_alone = self._budget, not self._open
         if budget.model_calls is not None and self._calls >= budget.model_calls:
             if not is_alone:
                 return None
             raise self._refusal("model_calls", str(budget.model_calls))
-        cost = self._cost(is_alone=is_alone)
-        if cost is None:
+        read, wanted = _input_tokens(request), request.max_tokens or LONG_ANSWER
+        by_tokens, by_cost = self._tokens_left(read), self._tokens_payable(read, price)
+        fitting = min(wanted, by_tokens, by_cost)
+        if fitting < wanted and not is_alone:
             return None
-        limited = request
-        wanted = _input_tokens(request) + (request.max_tokens or LONG_ANSWER)
-        if budget.tokens is not None:
-            left = budget.tokens - self._tokens - sum(one.tokens for one in self._open)
-            if wanted > left:
-                if not is_alone:
-                    return None
-                most = left - _input_tokens(request)
-                if most <= 0:
-                    raise self._refusal("tokens", str(budget.tokens))
-                limited, wanted = replace(request, max_tokens=most), left
-        return limited, _Reserved(wanted, cost)
+        if fitting < 1:
+            limit: Limit = "tokens" if by_tokens <= by_cost else "cost_usd"
+            raise self._refusal(limit, f"{getattr(budget, limit):g}")
+        limited = request if fitting == wanted else replace(request, max_tokens=int(fitting))
+        return limited, _Reserved(read + int(fitting), _cost(read, int(fitting), price))
 
-    def _cost(self, *, is_alone: bool) -> float | None:
-        """What a call may cost: as much as the dearest so far, which at first nobody knows."""
+    def _tokens_left(self, read: int) -> float:
+        """How long an answer may be under the limit of tokens."""
+        if self._budget.tokens is None:
+            return math.inf
+        return self._budget.tokens - self._tokens - sum(one.tokens for one in self._open) - read
+
+    def _tokens_payable(self, read: int, price: Price | None) -> float:
+        """How long an answer may be under the limit of costs; without a price nothing costs."""
         limit = self._budget.cost_usd
-        if limit is None:
-            return 0.0
+        if limit is None or price is None:
+            return math.inf
         left = limit - self._cost_usd - sum(one.cost_usd for one in self._open)
-        if is_alone and left <= 0:
-            raise self._refusal("cost_usd", f"{limit:g}")
-        if is_alone:
-            return left if not self._dearest_usd else min(left, self._dearest_usd)
-        return self._dearest_usd if 0 < self._dearest_usd <= left else None
+        rest = left - _cost(read, 0, price)
+        if rest <= 0 or price.output == 0:
+            return 0 if rest <= 0 else math.inf
+        return math.floor(rest * _MILLION / price.output)
 
     def _refusal(self, limit: Limit, most: str) -> Exception:
         if self._budget.on_exceed == "fail":
@@ -169,7 +199,6 @@ class Purse:
 
     def _spend(self, cost_usd: float) -> None:
         self._cost_usd += cost_usd
-        self._dearest_usd = max(self._dearest_usd, cost_usd)
 
     def verdict(self, outcome: Outcome) -> Outcome:
         """What an outcome is under `on_exceed`: who may not go on either waits or has failed."""
@@ -196,9 +225,10 @@ async def paying(purse: Purse | None) -> AsyncGenerator[None]:
 class BudgetedModels(ModelClient):
     """A model client whose calls are paid from one run's purse."""
 
-    def __init__(self, models: ModelClient, purse: Purse) -> None:
+    def __init__(self, models: ModelClient, purse: Purse, prices: Prices) -> None:
         self._models = models
         self._purse = purse
+        self._prices = prices
 
     @property
     @override
@@ -213,7 +243,7 @@ class BudgetedModels(ModelClient):
         timeout_s: float,
         on_delta: Callable[[str], None] | None = None,
     ) -> Completion:
-        limited, reserved = await self._purse.reserve(request)
+        limited, reserved = await self._purse.reserve(request, self._prices(request.model))
         try:
             completion = await self._models.complete(
                 limited, timeout_s=timeout_s, on_delta=on_delta
@@ -227,7 +257,15 @@ class BudgetedModels(ModelClient):
 
 def _input_tokens(request: ChatRequest) -> int:
     characters = sum(len(message.content) for message in request.messages)
+    characters += sum(len(str(tool)) for tool in request.tools)
     return characters // _CHARACTERS_PER_TOKEN + _TOKENS_PER_MESSAGE * len(request.messages)
+
+
+def _cost(read: int, written: int, price: Price | None) -> float:
+    """The most that so many tokens cost, in USD."""
+    if price is None:
+        return 0.0
+    return (read * max(price.input, price.cached or 0) + written * price.output) / _MILLION
 
 
 def _message(limit: Limit, most: str) -> str:

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import Protocol
 
 from treadle.agents.interpreter import Gate
 from treadle.agents.interpreter.execution import execute
+from treadle.agents.language.model import Budget
 from treadle.agents.ports import (
     Cache,
     Children,
@@ -20,11 +22,22 @@ from treadle.agents.ports import (
 )
 from treadle.integrations.models import ModelClient
 from treadle.platform.db.ids import WorkspaceId
-from treadle.platform.engine.budgets import BudgetedModels, Purse, effective, is_limited, paying
+from treadle.platform.engine.budgets import (
+    BudgetedModels,
+    Prices,
+    Purse,
+    effective,
+    is_limited,
+    paying,
+)
 from treadle.platform.engine.claims import ClaimedRun
+from treadle.platform.engine.hours import Hours
 from treadle.platform.engine.journal import RunJournal
 from treadle.platform.engine.programs import Program, Programs
 from treadle.platform.engine.waiting import RunChildren, RunWaits, WaitingRoom
+
+_FIRST_SEQ = 2
+"""Length of a run's log after its first claim."""
 
 
 class Toolbox(Protocol):
@@ -50,6 +63,8 @@ class GraphRunner:
         public_url: Under which people reach the service, for `run.url`.
         room: Where runs wait; without one nobody answers them.
         caches: What the runs of a workspace keep for each other; without it they keep nothing.
+        prices: What models cost; without it nothing does.
+        hours: How long earlier owners worked; without it nobody did.
     """
 
     def __init__(
@@ -63,6 +78,8 @@ class GraphRunner:
         public_url: str,
         room: WaitingRoom | None = None,
         caches: Callable[[WorkspaceId], Cache] | None = None,
+        prices: Prices = lambda _: None,
+        hours: Hours | None = None,
     ) -> None:
         self._texts = texts
         self._programs = Programs()
@@ -72,6 +89,8 @@ class GraphRunner:
         self._processes = processes
         self._room = room
         self._caches = caches
+        self._prices = prices
+        self._hours = hours
         self._public_url = public_url.rstrip("/")
 
     async def advance(self, run: ClaimedRun, journal: RunJournal, gate: Gate) -> Outcome:
@@ -79,8 +98,10 @@ class GraphRunner:
         program = await self._program(run.workspace_id, run.sha256)
         waits, children = self._waiting(run, journal)
         budget = effective(program.template.budget, run.settings.get("budget"))
-        purse = Purse(budget, gate, journal.records) if is_limited(budget) else None
-        models = self._models if purse is None else BudgetedModels(self._models, purse)
+        purse = await self._purse(budget, run, journal, gate) if is_limited(budget) else None
+        models = self._models
+        if purse is not None:
+            models = BudgetedModels(models, purse, self._prices)
         if purse is not None and budget.steps is not None:
             journal.on_step = purse.begin_step
         async with self._toolbox.open(run) as tools, paying(purse):
@@ -104,6 +125,14 @@ class GraphRunner:
                 gate=gate,
             )
         return outcome if purse is None else purse.verdict(outcome)
+
+    async def _purse(
+        self, budget: Budget, run: ClaimedRun, journal: RunJournal, gate: Gate
+    ) -> Purse:
+        worked = timedelta()
+        if budget.wall is not None and self._hours is not None and run.seq > _FIRST_SEQ:
+            worked = await self._hours.worked(run.id, before=run.seq)
+        return Purse(budget, gate, journal.records, worked=worked)
 
     def _waiting(self, run: ClaimedRun, journal: RunJournal) -> tuple[Waits, Children]:
         if self._room is None:
