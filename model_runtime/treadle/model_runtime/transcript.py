@@ -71,6 +71,8 @@ class Transcript:
 
 
 def overlap(text: str, stop: str) -> int:
-    """The length of the longest end of `text` that begins `stop`."""
-    longest = min(len(text), len(stop) - 1)
-    return next((size for size in range(longest, 0, -1) if text.endswith(stop[:size])), 0)
+    """The length of the longest end of `text` that begins `stop`, but is not all of it."""
+    place = text.find(stop[0], max(len(text) - len(stop) + 1, 0))
+    while place >= 0 and not stop.startswith(text[place:]):
+        place = text.find(stop[0], place + 1)
+    return len(text) - place if place >= 0 else 0

@@ -12,7 +12,7 @@ from treadle.model_runtime.server.tracing import present
 from treadle.model_runtime.service import EngineService
 
 Placed = tuple[int, Progress]
-SILENCE_S = 15.0
+SILENCE_S = 10.0
 
 
 class Running:
@@ -31,7 +31,11 @@ class Running:
         self._left = sum(len(group) for group in groups)
         self._arrived: list[Placed] = []
         self._refusal: RequestError | None = None
-        self._came = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._waiting: asyncio.Future[None] | None = None
+        self._was_silent = False
+        # One timer for the whole request: one per wait costs as much as the wait.
+        self._timer = self._loop.call_later(SILENCE_S, self._tick)
         self._before: dict[int, float] = {}  # the time of each one's last step
         self._usages: dict[int, Usage] = {}
         self._span = present.get()
@@ -45,6 +49,7 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
         for request in self._open.values():
             self._service.leave(request.id)
         self._open.clear()
@@ -65,16 +70,23 @@ class Running:
 
     async def _next(self) -> Sequence[Placed]:
         if not self._arrived and self._refusal is None:
-            self._came.clear()
-            try:
-                async with asyncio.timeout(SILENCE_S):
-                    await self._came.wait()
-            except TimeoutError:
-                return ()
+            self._waiting = self._loop.create_future()
+            await self._waiting
         if self._refusal is not None:
             raise self._refusal
         found, self._arrived = self._arrived, []
         return found
+
+    def _tick(self) -> None:
+        """Wake whoever waits, if nothing has come since the last time."""
+        if self._was_silent:
+            self._wake()
+        self._was_silent = True
+        self._timer = self._loop.call_later(SILENCE_S, self._tick)
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def _begin(self, place: int, request: Request, others: Sequence[tuple[int, Request]]) -> None:
         self._open[place] = request
@@ -85,7 +97,8 @@ class Running:
         self, place: int, others: list[tuple[int, Request]], item: Progress | RequestError
     ) -> None:
         """Called by the service, on this loop."""
-        self._came.set()
+        self._was_silent = False
+        self._wake()
         if isinstance(item, RequestError):
             self._refusal = item
             return
