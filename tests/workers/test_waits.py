@@ -60,7 +60,7 @@ outputs:
 async def waiting(client: httpx.AsyncClient, run: str, *kinds: str) -> Shown:
     """The run once it waits for exactly these."""
     shown: Shown = {}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             shown = (await client.get(f"/v1/runs/{run}")).json()
             found = sorted(wait["kind"] for wait in shown["waiting_for"])
@@ -213,6 +213,7 @@ nodes:
   next: {use: http.request, needs: [slow], with: {method: POST, url: "${{ inputs.url }}/next"}}
 """
     )
+    sink.slow_s = 5  # the pause has to come before the answer
     run = await start(client, template, url=sink.url)
     await sink.reached("/slow/1")
     assert (await client.post(f"/v1/runs/{run}/pause")).status_code == 202
@@ -279,6 +280,8 @@ async def test_an_unknown_step_is_settled_by_a_person(
     assert shown["steps"][0]["status"] == "unknown"
     settle = f"/v1/runs/{run}/steps/pay/settle"
     assert (await client.post(settle, json={"as": "maybe"})).status_code == 422
+    nowhere = f"/v1/runs/{run}/steps/nowhere/settle"
+    assert (await client.post(nowhere, json=body)).status_code == 404
     assert (await client.post(settle, json={"as": "fail", "output": 1})).status_code == 422
     assert (await client.post(settle, json=body)).status_code == 202
     again = await client.post(settle, json=body)

@@ -42,6 +42,8 @@ _RESUME = text(
     """
 )
 
+_IS_STEP = text("SELECT EXISTS (SELECT FROM log WHERE run_id = :run AND entry->>'path' = :path)")
+
 
 class StepNotUnknown(Conflict):
     """The step is not one whose effect may have happened."""
@@ -86,6 +88,8 @@ async def settle_step(
     await _require_going(tx, run)
     wait = await find_open_at(tx, run, path, kind="unknown")
     if wait is None:
+        if not (await tx.execute(_IS_STEP, {"run": run, "path": path})).scalar_one():
+            raise NotFound("step", path)
         raise StepNotUnknown(path)
     record = await find_wait(tx, wait, kind="unknown")
     answer: JsonObject = {"as": verdict.value, "output": output}
