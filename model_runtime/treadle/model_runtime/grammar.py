@@ -40,8 +40,8 @@ class Matcher:
 
     @property
     def finished(self) -> bool:
-        """Nothing may follow but the end."""
-        return self._matcher.is_stopped()
+        """Nothing may follow but the end. A parser that gave up has not finished."""
+        return self._matcher.is_stopped() and not self._matcher.is_error()
 
     def allowed(self) -> Tensor:
         """Which tokens may follow, (vocabulary), bool.
@@ -63,8 +63,8 @@ class Matcher:
         return self._matcher.try_consume_tokens([token]) == 1
 
     def go_back(self, tokens: int) -> None:
-        """Undo the last steps."""
-        if tokens:
+        """Undo the last steps; a parser that gave up stays so, and `allowed` says it."""
+        if tokens and not self._matcher.is_error():
             self._matcher.rollback(tokens)
 
 
