@@ -35,21 +35,16 @@ TREADLE_INLINE fx tree(fx* v) {
     return tree<STEP / 2>(v);
   }
 }
-TREADLE_INLINE fx folded(fx v) { return v; }
-template <class T>
-TREADLE_INLINE fx folded(const Pair<T>& v) { return folded(v.low + v.high); }
 TREADLE_INLINE void gather(fx* v, fx& sums) { sums = tree<WIDTH / 2>(v); }
 template <class T>
 TREADLE_INLINE void gather(fx* v, Pair<T>& sums) {
   gather(v, sums.low);
   gather(v + sizeof(T) / 4, sums.high);
 }
-// Lane i of the result is the sum of v[i]; a tree of 15 additions, the same on every machine.
-static inline f16x sums(const f16x* v) {
-  fx narrow[LANES];
-  for (int i = 0; i < LANES; i++) narrow[i] = folded(v[i]);
+// Lane i of the result is the sum of v[i]'s lanes, by a fixed tree. Destroys v.
+static inline f16x sums(fx* v) {
   f16x result;
-  gather(narrow, result);
+  gather(v, result);
   return result;
 }
 
@@ -66,23 +61,20 @@ TREADLE_INLINE Pair<T> highest(const Pair<T>& v) {
   return {both, both};
 }
 
-// How many heads' sums, for two rows each, fit in the registers.
-constexpr int HEADS_AT_ONCE = WIDTH == 16 ? 4 : 2;
-
-// Rows j and j + ROWS - 1 against heads [from, from + G): the products' sixteen lanes.
-template <int G, int ROWS>
+// Rows j to j + ROWS - 1 against H heads: the products in the lanes of one register.
+template <int H, int ROWS>
 TREADLE_INLINE void products(const float* const* q, const Rows16& rows, int j, int key_offset,
-                             int width, f16x (*partial)[LANES]) {
-  f16x sum[G][ROWS] = {};
-  for (int d = 0; d < width; d += LANES) {
-    f16x key[ROWS];
-    for (int r = 0; r < ROWS; r++) key[r] = load(rows.row[j + r] + key_offset + d);
-    for (int h = 0; h < G; h++) {
-      const f16x part = load(q[h] + d);
+                             int width, fx (*partial)[LANES]) {
+  fx sum[H][ROWS] = {};
+  for (int d = 0; d < width; d += WIDTH) {
+    fx key[ROWS];
+    for (int r = 0; r < ROWS; r++) key[r] = load_register(rows.row[j + r] + key_offset + d);
+    for (int h = 0; h < H; h++) {
+      const fx part = load_register(q[h] + d);
       for (int r = 0; r < ROWS; r++) sum[h][r] += part * key[r];
     }
   }
-  for (int h = 0; h < G; h++)
+  for (int h = 0; h < H; h++)
     for (int r = 0; r < ROWS; r++) partial[h][j + r] = sum[h][r];
 }
 
@@ -90,18 +82,16 @@ TREADLE_INLINE void products(const float* const* q, const Rows16& rows, int j, i
 template <int H>
 static inline void score(const float* const* q, const Rows16& rows, int key_offset, int width,
                          f16x* scores) {
-  constexpr int G = H % HEADS_AT_ONCE ? 1 : HEADS_AT_ONCE;
-  f16x partial[H][LANES];
-  for (int h = 0; h < H; h += G) {
-    int j = 0;
-    for (; j + 2 <= rows.count; j += 2) products<G, 2>(q + h, rows, j, key_offset, width, partial + h);
-    if (j < rows.count) products<G, 1>(q + h, rows, j++, key_offset, width, partial + h);
-    for (int g = 0; g < G; g++) std::fill(partial[h + g] + j, partial[h + g] + LANES, f16x{});
+  constexpr int ROWS = H > 2 ? 2 : 4;  // eight sums hide what one addition waits for
+  fx partial[H][LANES];
+  int j = 0;
+  for (; j + ROWS <= rows.count; j += ROWS) products<H, ROWS>(q, rows, j, key_offset, width, partial);
+  for (; j < rows.count; j++) products<H, 1>(q, rows, j, key_offset, width, partial);
+  for (int h = 0; h < H; h++) {
+    std::fill(partial[h] + j, partial[h] + LANES, fx{});
+    scores[h] = sums(partial[h]);
   }
-  for (int h = 0; h < H; h++) scores[h] = sums(partial[h]);
 }
-
-constexpr int VALUES_AT_ONCE = WIDTH == 16 ? 2 : 1;  // vectors of each head in registers
 
 // 16 · V values of H heads from `d` on: what was there, plus the rows by their weights.
 template <int H, int V>
@@ -124,9 +114,10 @@ TREADLE_INLINE void mix_part(const float (*weights)[LANES], const Rows16& rows, 
 template <int H>
 static inline void mix(const float (*weights)[LANES], const Rows16& rows, int value_offset,
                        int width, float* const* out) {
+  constexpr int V = WIDTH == 16 ? 8 / H : H == 3 ? 1 : 4 / H;  // eight registers of sums
   int d = 0;
-  for (; d + VALUES_AT_ONCE * LANES <= width; d += VALUES_AT_ONCE * LANES)
-    mix_part<H, VALUES_AT_ONCE>(weights, rows, value_offset, d, out);
+  for (; d + V * LANES <= width; d += V * LANES)
+    mix_part<H, V>(weights, rows, value_offset, d, out);
   for (; d < width; d += LANES) mix_part<H, 1>(weights, rows, value_offset, d, out);
 }
 

@@ -134,6 +134,16 @@ TREADLE_INLINE f16x load(const float* p) {
   read(p, v);
   return v;
 }
+TREADLE_INLINE fx load_register(const float* p) {
+  fx v;
+  read(p, v);
+  return v;
+}
+TREADLE_INLINE u16x load_bits(const uint8_t* p) {
+  u16x v;
+  read(p, v);
+  return v;
+}
 TREADLE_INLINE f16x splat(float x) {
   f16x v;
   spread(x, v);

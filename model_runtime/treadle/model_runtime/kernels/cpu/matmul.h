@@ -20,6 +20,13 @@ struct Rows {  // inputs, row-major; bf16 only where a matrix is BF16
   size_t ld;
 };
 
+// Sums that fit in the registers, beside a tile's weights and an input: M rows, NT tiles.
+constexpr int SUMS = WIDTH == 16 ? 24 : 12;
+constexpr bool fits(int rows, int tiles) { return rows * tiles * (LANES / WIDTH) <= SUMS; }
+
+// Loaded rather than set: the compiler would clear that much memory with a slow loop in microcode.
+alignas(64) constexpr float ZEROS[SUMS * LANES] = {};
+
 constexpr size_t Q4_BLOCK_BYTES = 2 * 16 * 4 + 16 * 16;
 constexpr size_t Q8_BLOCK_BYTES = 16 * 4 + 32 * 16;
 
@@ -52,11 +59,11 @@ TREADLE_INLINE void dot_bf16(const uint16_t* x, size_t ldx, const uint8_t* w, si
                              int from, int to, f16x (&acc)[M][NT]) {
   for (int k = from; k < to; k += 2) {
     u16x wk[NT];
-    for (int t = 0; t < NT; t++) read(w + t * stride + (size_t)k * LANES * 2, wk[t]);
+    for (int t = 0; t < NT; t++) wk[t] = load_bits(w + t * stride + (size_t)k * LANES * 2);
     for (int m = 0; m < M; m++) {
       uint32_t pair;
       std::memcpy(&pair, x + m * ldx + k, 4);
-#if defined(__AVX512BF16__)
+#if defined(TREADLE_BF16_DOT)  // a target by pragma defines no macro of the compiler's
       const __m512bh xk = (__m512bh)_mm512_set1_epi32((int)pair);
       for (int t = 0; t < NT; t++)
         acc[m][t] = (f16x)_mm512_dpbf16_ps((__m512)acc[m][t], xk, (__m512bh)wk[t]);
@@ -88,8 +95,11 @@ template <int M, int NT>
 TREADLE_INLINE void dot_q4(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
                            int to, f16x (&acc)[M][NT]) {
   for (int block = from / 32; block < to / 32; block++) {
-    f16x inner[M][NT] = {};
-    f16x total[M] = {};
+    f16x inner[M][NT], total[M];
+    for (int m = 0; m < M; m++) {
+      total[m] = load(ZEROS);
+      for (int t = 0; t < NT; t++) inner[m][t] = load(ZEROS);
+    }
     for (int i = 0; i < 16; i++) {
       f16x low[NT], high[NT];
       for (int t = 0; t < NT; t++)
@@ -114,7 +124,9 @@ template <int M, int NT>
 TREADLE_INLINE void dot_q8(const float* x, size_t ldx, const uint8_t* w, size_t stride, int from,
                            int to, f16x (&acc)[M][NT]) {
   for (int block = from / 32; block < to / 32; block++) {
-    f16x inner[M][NT] = {};
+    f16x inner[M][NT];
+    for (int m = 0; m < M; m++)
+      for (int t = 0; t < NT; t++) inner[m][t] = load(ZEROS);
     const uint8_t* at = w + block * Q8_BLOCK_BYTES;
     dot_i8<M, NT>(x + block * 32, ldx, at + 16 * 4, stride, 0, 32, inner);
     for (int t = 0; t < NT; t++) {
@@ -136,11 +148,11 @@ static void tile(const Matrix& w, const Rows& x, const Part& part, float* y, siz
   const size_t stride = tile_bytes(w);
   const uint8_t* weights = (const uint8_t*)w.data + part.first * stride;
   const int row = part.row, from = part.from, to = part.to;
-  f16x acc[M][NT] = {};
   float* kept = part.partial ? part.partial + (size_t)row * NT * LANES : nullptr;
-  if (from)
-    for (int m = 0; m < M; m++)
-      for (int t = 0; t < NT; t++) acc[m][t] = load(kept + (m * NT + t) * LANES);
+  const float* before = from ? kept : ZEROS;
+  f16x acc[M][NT];
+  for (int m = 0; m < M; m++)
+    for (int t = 0; t < NT; t++) acc[m][t] = load(before + (m * NT + t) * LANES);
   switch (w.type) {
     case F32: dot_f32<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
     case BF16: dot_bf16<M, NT>(x.bf16 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
@@ -170,9 +182,6 @@ static void tile(const Matrix& w, const Rows& x, const Part& part, float* y, siz
   }
 }
 
-// Sums that fit in the registers, beside a tile's weights and an input: M rows, NT tiles.
-constexpr int SUMS = WIDTH == 16 ? 24 : 12;
-constexpr bool fits(int rows, int tiles) { return rows * tiles * (LANES / WIDTH) <= SUMS; }
 constexpr int AT_ONCE = WIDTH == 4 ? 3 : 6;  // rows in registers at most
 constexpr int K_BLOCK = 1024;   // four tiles of it in float32 are 256 KiB, which L2 holds
 
