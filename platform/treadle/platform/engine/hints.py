@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from treadle.agents.values import JsonObject, JsonValue
+from treadle.platform.engine.claims import ClaimedRun
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.leases import ENDED, Release
 from treadle.platform.engine.writer import Committed
@@ -42,10 +43,29 @@ class Hint:
     entries: list[JsonObject] | None
     outputs: JsonValue
 
+    @property
+    def is_end(self) -> bool:
+        """Whether it says that the run ended."""
+        return self.entries is not None and str(self.entries[-1]["t"]) in _ENDINGS
+
+
+_ENDINGS = frozenset(f"run.{status.value}" for status in ENDED)
+
 
 def write_hints(committed: Sequence[Committed]) -> str:
     """Several commits as one message. What is JSON already is not parsed again."""
     return f"[{','.join(_write(item) for item in committed)}]"
+
+
+def write_claims(claimed: Sequence[ClaimedRun]) -> str:
+    """What claiming these runs wrote, as one message: without it a watcher would miss an entry."""
+    return f"[{','.join(_write_claim(run) for run in claimed)}]"
+
+
+def _write_claim(run: ClaimedRun) -> str:
+    kind = "run.started" if run.started_at == run.at else "run.resumed"
+    head = f'"run":"{run.id}","seq":{run.seq - 1},"at":"{run.at.isoformat()}"'
+    return f'{{{head},"entries":[{{"t":"{kind}"}}],"outputs":null}}'
 
 
 def _write(item: Committed) -> str:

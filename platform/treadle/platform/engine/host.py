@@ -25,7 +25,14 @@ from treadle.platform.engine.endings import crashed, ending
 from treadle.platform.engine.entries import run_entry
 from treadle.platform.engine.errors import CommitRefused, DatabaseAway, WorkerReplaced
 from treadle.platform.engine.family_calls import FamilyCalls
-from treadle.platform.engine.hints import CANCELS, COMMITS, SIGNALS, delta_channel, write_hints
+from treadle.platform.engine.hints import (
+    CANCELS,
+    COMMITS,
+    SIGNALS,
+    delta_channel,
+    write_claims,
+    write_hints,
+)
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.inbox import Inbox, Letters, Postman, Recipient
 from treadle.platform.engine.journal import Ledger, RunJournal, has_waits
@@ -231,6 +238,9 @@ class RunHost:
             runs = await self._next(free)
             claimed = await self._take(runs, free)
             CLAIMED.inc(len(claimed))
+            written = [run for run in claimed if not run.is_pure]
+            if written:
+                self._speaker.say(COMMITS, write_claims(written))
             resumed = [run.id for run in claimed if run.seq > (1 if run.is_pure else 2)]
             ledgers = await self._claims.ledgers(resumed) if resumed else {}
             waiting = [run for run, ledger in ledgers.items() if has_waits(ledger)]

@@ -3,19 +3,37 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from psycopg.rows import class_row
 
 from treadle.agents.values import JsonValue
 from treadle.platform.db.database import Database
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine.broadcast import Listener
+from treadle.platform.engine.connections import EngineConnection
+from treadle.platform.engine.errors import DatabaseAway
 from treadle.platform.engine.hints import COMMITS, Hint, read_hints
 from treadle.platform.engine.ids import RunId
+from treadle.platform.log import get_log
 from treadle.platform.runs.repository import read_log
 from treadle.platform.runs.views import LogRow
 
 POLL_S = 2.0
+"""How long news may be late whose hint was lost."""
 _MOST_HINTS = 64
+_MOVED = """
+SELECT r.id FROM unnest(%s::uuid[], %s::int[]) AS u (id, after) JOIN runs r ON r.id = u.id
+WHERE r.seq > u.after
+"""
+
+log = get_log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Id:
+    id: RunId
 
 
 class Watch:
@@ -23,25 +41,33 @@ class Watch:
 
     Attributes:
         outputs: Those of the run's end, if a hint brought them.
+        after: The place in the log up to which its follower has read.
+
+    Args:
+        is_patient: The follower wants the run's end and is not woken for less.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_patient: bool = False) -> None:
         self.outputs: JsonValue = None
+        self.after = 0
+        self._is_patient = is_patient
         self._hints: deque[Hint] = deque(maxlen=_MOST_HINTS)
         self._news = asyncio.Event()
 
     def tell(self, hint: Hint) -> None:
         """Something was committed."""
         self._hints.append(hint)
+        may_be_end = hint.entries is None or hint.is_end
+        if may_be_end or not self._is_patient or len(self._hints) == _MOST_HINTS:
+            self._news.set()
+
+    def stir(self) -> None:
+        """Something was committed of which no hint came."""
         self._news.set()
 
-    async def wait(self, timeout_s: float) -> None:
-        """Return at the next news, or when the time is over."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._news.wait()
-        except TimeoutError:
-            return
+    async def wait(self) -> None:
+        """Return at the next news."""
+        await self._news.wait()
 
     def take(self, position: int) -> list[LogRow] | None:
         """The rows that follow a position, if the hints have them all; else `None`."""
@@ -61,23 +87,43 @@ class Feeds:
     """All followers of this process.
 
     Args:
-        listener: `None` without a broker: everybody polls.
+        polling: Its own; asks for all followed runs at once whether they have moved.
+        listener: `None` without a broker: all news are found by asking.
         on_heard: Called with each run that a worker did something with.
     """
 
     def __init__(
-        self, database: Database, listener: Listener | None, *, on_heard: Callable[[RunId], None]
+        self,
+        database: Database,
+        polling: EngineConnection,
+        listener: Listener | None,
+        *,
+        on_heard: Callable[[RunId], None],
     ) -> None:
         self._database = database
+        self._polling = polling
+        self._task: asyncio.Task[None] | None = None
         self._on_heard = on_heard
         self._watches: defaultdict[RunId, list[Watch]] = defaultdict(list)
         if listener is not None:
             listener.hear(COMMITS, self._hear)
 
+    def start(self) -> None:
+        """Begin to ask for news, on the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._poll(), name="feeds")
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._polling.close()
+
     @contextmanager
-    def watch(self, run: RunId) -> Generator[Watch]:
-        """Be told of a run from here on."""
-        watch = Watch()
+    def watch(self, run: RunId, *, is_patient: bool = False) -> Generator[Watch]:
+        """Be told of a run from here on; `is_patient` as `Watch` says."""
+        watch = Watch(is_patient=is_patient)
         self._watches[run].append(watch)
         try:
             yield watch
@@ -89,7 +135,7 @@ class Feeds:
     async def follow(
         self, run: RunId, workspace: WorkspaceId, *, after: int, has_ended: bool
     ) -> AsyncIterator[Sequence[LogRow]]:
-        """A run's log after a seq, until its end; an empty batch when nothing came for a while.
+        """A run's log after a seq, until its end, in batches that may be empty.
 
         Of a run that `has_ended` already, what is there now is all there will be.
         """
@@ -108,8 +154,9 @@ class Feeds:
     async def next(
         self, watch: Watch, run: RunId, workspace: WorkspaceId, *, after: int
     ) -> list[LogRow]:
-        """What comes next in a log; empty if nothing does for a while."""
-        await watch.wait(POLL_S)
+        """What comes next in a log; empty if there was less news than was thought."""
+        watch.after = after
+        await watch.wait()
         told = watch.take(after)
         return await self.read(run, workspace, after=after) if told is None else told
 
@@ -117,6 +164,23 @@ class Feeds:
         """The log itself."""
         async with self._database.tenant(workspace) as tx:
             return await read_log(tx, run, after=after)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            after = {run: min(one.after for one in all_) for run, all_ in self._watches.items()}
+            if not after:
+                continue
+            try:
+                moved = await self._polling.fetch(
+                    _MOVED, (list(after), list(after.values())), row=class_row(_Id)
+                )
+            except DatabaseAway as away:
+                log.warning("feeds.blind", reason=str(away))
+                continue
+            for row in moved:
+                for watch in self._watches.get(row.id, ()):
+                    watch.stir()
 
     def _hear(self, message: bytes) -> None:
         for hint in read_hints(message):

@@ -90,12 +90,15 @@ class RunService:
         self.listener = None if redis_url is None else Listener(redis_url)
         self._acceptance = Acceptance(EngineConnection(database_url), on_accepted=self.ring)
         self._agents = AgentLookups(database_url)
-        self.feeds = Feeds(database, self.listener, on_heard=self._heard)
+        self.feeds = Feeds(
+            database, EngineConnection(database_url), self.listener, on_heard=self._heard
+        )
 
     async def start(self) -> None:
         """Begin, on the running loop."""
         self._acceptance.start()
         self._agents.start()
+        self.feeds.start()
         for part in (self._bell, self._speaker, self.listener):
             if part is not None:
                 part.start()
@@ -104,6 +107,7 @@ class RunService:
         """Stop; what was accepted stays accepted."""
         await self._acceptance.stop()
         await self._agents.stop()
+        await self.feeds.stop()
         for part in (self._bell, self.listener, self._speaker):
             if part is not None:
                 await part.stop()
@@ -206,7 +210,7 @@ class RunService:
         if not order.wait_s:
             row = _row(new, await self._acceptance.accept(new))
             return show_run(row, Progress(), template), False
-        with self.feeds.watch(new.id) as watch:
+        with self.feeds.watch(new.id, is_patient=True) as watch:
             row = _row(new, await self._acceptance.accept(new))
             return await self._wait(caller, row, watch, bound.program, wait_s=order.wait_s)
 
