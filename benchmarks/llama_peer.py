@@ -131,7 +131,7 @@ class LlamaPeer:
             raise RuntimeError("llama.cpp refused the converted weights")
 
     def decode(self, batch: int, context: int) -> Callable[[], None]:
-        """One token for each of `batch` sequences over `context` tokens of its own."""
+        """A token of its own for each of `batch` sequences over `context` tokens."""
         api, held = self._api, self._context(batch, batch * (context + STEPS_AHEAD))
         for sequence in range(batch):
             self._feed(held, [(number % 7, number, sequence) for number in range(context)])
@@ -139,7 +139,7 @@ class LlamaPeer:
 
         def step() -> None:
             nonlocal place
-            self._feed(held, [(1, place, sequence) for sequence in range(batch)])
+            self._feed(held, [(sequence, place, sequence) for sequence in range(batch)])
             for sequence in range(batch):
                 row = api.llama_get_logits_ith(held, sequence)
                 numpy.ctypeslib.as_array(row, (self._vocabulary,)).argmax()

@@ -111,7 +111,7 @@ def test_several_answers_to_one_prompt_read_it_once() -> None:
 def test_look_up_reads_several_tokens_at_once_where_the_text_repeats() -> None:
     prompt = tokens_of(VOCABULARY, 6) * 4
     item = request("r", prompt, max_tokens=60)
-    bias = {token: 50.0 for token in prompt[:2]}
+    bias = dict.fromkeys(prompt[:2], 50.0)
     item = replace(item, sampling=Sampling(temperature=0, logit_bias=bias))
     plain = Engine(MODEL, OPTIONS, tokenizer=Letters())
     expected = tokens(serve(plain, [item])["r"])
