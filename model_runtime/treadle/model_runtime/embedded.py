@@ -16,8 +16,8 @@ ENCODER_NAME = "all-MiniLM-L6-v2"
 ENCODER_FILE = "model.safetensors"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
 EMBEDDED_NOTICE = (
-    "a demonstrator that invents facts: ask it for choices among given options, JSON under a"
-    " schema, outlines and rewording, never for facts"
+    "a demonstrator: it writes fluent English, invents facts and guesses at choices; name a real"
+    " model for work"
 )
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
