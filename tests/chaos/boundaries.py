@@ -48,7 +48,8 @@ def boundaries(scenario: Scenario, labels: Iterable[str]) -> list[Boundary]:
     Args:
         labels: The entries that were written when it ran undisturbed.
     """
-    places = {_INDEX.sub("", label): label for label in labels}
+    # A sweep carries the entry of a quarantined run with it, whether it finds one or not.
+    places = {_INDEX.sub("", one): one for one in labels if one != "run.failed"}
     found = [(Where.CLAIM, "")]
     found += [(Where.COMMIT, label) for label in places.values()]
     found += [(Where.EFFECT, f"keyed {path}") for path, count in scenario.keyed.items() if count]

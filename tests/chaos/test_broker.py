@@ -22,8 +22,8 @@ DOWN_S = 60.0
 
 
 @pytest.fixture
-def broker(around: World) -> Iterator["redis.Redis[bytes]"]:
-    client: redis.Redis[bytes] = redis.Redis.from_url(around.service.record.redis_url)
+def broker(around: World) -> Iterator[redis.Redis]:
+    client: redis.Redis = redis.Redis.from_url(around.service.record.redis_url)
     yield client
     client.close()
 
@@ -47,7 +47,7 @@ def test_a_broker_that_restarts_and_forgets_loses_nothing(around: World, *, is_f
 
 @pytest.mark.chaos
 def test_a_flushed_broker_loses_nothing(
-    around: World, broker: "redis.Redis[bytes]", chance: random.Random
+    around: World, broker: redis.Redis, chance: random.Random
 ) -> None:
     load = Load(around)
     for _ in range(20):
@@ -115,7 +115,7 @@ class Squatter:
 
 
 def test_doubled_reordered_late_and_malformed_messages_change_nothing(
-    around: World, broker: "redis.Redis[bytes]", chance: random.Random
+    around: World, broker: redis.Redis, chance: random.Random
 ) -> None:
     ended = threading.Event()
     disturbing = threading.Thread(target=disturb, args=(broker, chance, ended))
@@ -133,7 +133,7 @@ def test_doubled_reordered_late_and_malformed_messages_change_nothing(
     assert load.verdict() == []
 
 
-def disturb(broker: "redis.Redis[bytes]", chance: random.Random, ended: threading.Event) -> None:
+def disturb(broker: redis.Redis, chance: random.Random, ended: threading.Event) -> None:
     """Take messages out; put them back later, five times, in another order, with nonsense."""
     pocket: list[bytes] = []
     while not ended.wait(0.02):
@@ -150,7 +150,7 @@ def disturb(broker: "redis.Redis[bytes]", chance: random.Random, ended: threadin
         broker.lpush(QUEUE, *pocket)
 
 
-def kept(broker: "redis.Redis[bytes]", chance: random.Random) -> list[bytes]:
+def kept(broker: redis.Redis, chance: random.Random) -> list[bytes]:
     found = [one for one in broker.lrange("pocket", 0, -1) if isinstance(one, bytes)]
     chance.shuffle(found)
     return found or [b"{}"]

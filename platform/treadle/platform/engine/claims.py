@@ -22,6 +22,11 @@ from treadle.platform.engine.journal import Ledger, fold_ledger
 from treadle.platform.engine.leases import Lease
 from treadle.platform.engine.turns import ANY_PRIORITY, LOCK, UNLOCK, WITHIN_LIMITS
 
+MOST_CRASHES = 3
+"""In a row, without a finished step between them: then a run is taken for poison."""
+SUSPECT = MOST_CRASHES - 1
+"""After so many a worker runs it beside no other suspect: when it dies, one of them is to blame."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRun:
@@ -50,6 +55,12 @@ class ClaimedRun:
     children: JsonObject | None = None
     signals: int = 0
     is_paused: bool = False
+    crashes: int = 0
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether one more crash quarantines it."""
+        return self.crashes >= SUSPECT
 
     def lease(self) -> Lease:
         """The right to write it."""
@@ -93,30 +104,38 @@ class Claims:
         *,
         least_priority: int = ANY_PRIORITY,
         are_limited: bool = False,
+        may_try: bool = True,
     ) -> list[ClaimedRun]:
         """Claim those that are queued and due; the others are somebody else's business.
 
         Less urgent ones than `least_priority` are left, and if `are_limited` those over a limit.
+        Of suspects the first is claimed, and none unless one `may_try` them.
         """
         if not are_limited:
-            return await self._take(runs, least_priority)
+            return await self._take(runs, least_priority, may_try=may_try)
         await self._connection.execute(LOCK)
         try:
             fitting = await self._connection.fetch(
                 WITHIN_LIMITS, {"runs": list(runs)}, row=class_row(_Id)
             )
-            return await self._take([run.id for run in fitting], least_priority)
+            fit = [run.id for run in fitting]
+            return await self._take(fit, least_priority, may_try=may_try)
         finally:
             # A connection that broke has lost the lock with its session.
             with suppress(DatabaseAway):
                 await self._connection.execute(UNLOCK)
 
-    async def _take(self, runs: Sequence[RunId], least_priority: int) -> list[ClaimedRun]:
-        return await self._connection.fetch(
-            statements.TAKE,
-            {"runs": list(runs), "worker": self._worker, "least": least_priority},
-            row=class_row(ClaimedRun),
-        )
+    async def _take(
+        self, runs: Sequence[RunId], least_priority: int, *, may_try: bool
+    ) -> list[ClaimedRun]:
+        parameters = {
+            "runs": list(runs),
+            "worker": self._worker,
+            "least": least_priority,
+            "suspect": SUSPECT,
+            "may_try": may_try,
+        }
+        return await self._connection.fetch(statements.TAKE, parameters, row=class_row(ClaimedRun))
 
     async def letters(self, runs: Sequence[RunId]) -> list[Letters]:
         """What came for these runs while nobody had them."""

@@ -151,6 +151,7 @@ class RunHost:
         self._work = asyncio.Event()
         self._claim_lock = asyncio.Lock()
         self._active: dict[RunId, _Active] = {}
+        self._suspect: RunId | None = None
         self._is_draining = False
         ACTIVE.set_function(lambda: len(self._active))
         self._tasks: list[asyncio.Task[None]] = []
@@ -273,9 +274,13 @@ class RunHost:
             runs,
             least_priority=ANY_PRIORITY if self._overflowed else least_priority,
             are_limited=self._turns.are_limited,
+            may_try=self._suspect is None,
         )
+        self._suspect = next((run.id for run in claimed if run.is_suspect), self._suspect)
         if len(claimed) < len(runs):
-            if self._overflowed and not claimed:  # others are at them
+            if self._suspect is not None and not claimed:
+                self._overflowed = False  # until it is cleared: others may have to wait for that
+            elif self._overflowed and not claimed:  # others are at them
                 await asyncio.sleep(_ELBOW_S * random.random())  # noqa: S311 - no secret
             elif self._turns.holds_back(free - len(runs) + 1):
                 self._overflowed = True
@@ -342,7 +347,15 @@ class RunHost:
                 await self._writer.release(lease, release, *entries)
         finally:
             del self._active[run.id]
+            self._clear(run.id)
             self._look_again()
+
+    def _clear(self, suspect: RunId) -> None:
+        """A run got somewhere, or left: the next suspect may be tried."""
+        if self._suspect == suspect:
+            self._suspect = None
+            self._overflowed = True
+            self._work.set()
 
     async def _beat_loop(self) -> None:
         while True:
@@ -421,6 +434,10 @@ class RunHost:
         COMMIT_RUNS.observe(len(committed))
         if committed:
             self._speaker.say(COMMITS, write_hints(committed))
+        if self._suspect is not None:
+            for one in committed:
+                if any(entry.is_progress for entry in one.commit.entries):
+                    self._clear(one.commit.lease.run)
 
     def _delta(self, run: RunId, path: str, text: str) -> None:
         self._speaker.say(delta_channel(run), json.dumps({"path": path, "text": text}))

@@ -79,6 +79,10 @@ WITH due AS (
     SELECT id FROM runs
     WHERE id = ANY(%(runs)s::uuid[]) AND status = 'queued' AND NOT is_pure
         AND (wake_at IS NULL OR wake_at <= now()) AND priority >= %(least)s
+        AND (crashes < %(suspect)s OR %(may_try)s AND id = (
+            SELECT id FROM runs WHERE id = ANY(%(runs)s::uuid[]) AND status = 'queued'
+                AND crashes >= %(suspect)s ORDER BY id LIMIT 1
+        ))
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE runs r SET
@@ -104,12 +108,13 @@ WITH due AS (
 )
 SELECT id, workspace_id, root_id, template, version, sha256, trigger, owner, settings, connections,
     is_pure, epoch, seq, inputs, parent_id, frame, children, signals, is_paused, rung_at,
-    traceparent,
+    traceparent, crashes,
     coalesce(started_at, now()) AS started_at, now() AS at
 FROM taken
 """
-"""Claim runs that are queued. A run of pure nodes is only read, not even locked, which would cost a
-commit too: the commit that finishes it also claims it."""
+"""Claim runs that are queued; of those that one more crash would quarantine, one at most. A run of
+pure nodes is only read, not even locked, which would cost a commit too: the commit that finishes it
+also claims it."""
 
 LEDGERS = "SELECT run_id, entry FROM log WHERE run_id = ANY(%s::uuid[]) ORDER BY run_id, seq"
 

@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 
 from treadle.integrations.errors import ErrorClass
 from treadle.platform.engine import statements
+from treadle.platform.engine.claims import MOST_CRASHES
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.entries import dump
 from treadle.platform.engine.errors import DatabaseAway
@@ -20,7 +21,6 @@ from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.leases import RunStatus
 from treadle.platform.engine.liveness import DEAD_AFTER_S
 
-MOST_CRASHES = 3
 RING_AGAIN_S = 5.0
 
 POISON = {
