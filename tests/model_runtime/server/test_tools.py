@@ -8,7 +8,15 @@ from pydantic import JsonValue
 from tests.model_runtime.server.conftest import TOKENIZER, random_checkpoint, served
 from tests.model_runtime.server.test_chat import answer, chunks
 
-from treadle.model_runtime.parse import DEEPSEEK_V3, DEEPSEEK_V31, KIMI_K2, CallFormat
+from treadle.model_runtime.parse import (
+    DEEPSEEK_V3,
+    DEEPSEEK_V31,
+    KIMI_K2,
+    AnswerParser,
+    CallFormat,
+)
+from treadle.model_runtime.request import FinishReason, Progress, Usage
+from treadle.model_runtime.server.chat import Answer as ChatAnswer
 
 WEATHER: JsonValue = {
     "type": "function",
@@ -129,3 +137,15 @@ async def test_a_reasoning_comes_before_the_required_call() -> None:
         message = found.choices[0].message
         assert len(message.tool_calls) == 1
         assert found.choices[0].finish_reason == "tool_calls"
+
+
+def test_calls_beyond_the_first_are_left_out_where_only_one_is_wanted() -> None:
+    form = DEEPSEEK_V31
+    call = f"{form.begins}weather{form.separators[0]}{{}}{form.ends[0]}"
+    text = f"Well.{form.opens}{call}{call}{form.closes}"
+    found = {}
+    for most in (None, 1):
+        held = ChatAnswer(AnswerParser(form), most_calls=most)
+        held.take(Progress("r", (), text, Usage(1, 9, 0), FinishReason.STOP))
+        found[most] = (held.content, len(held.calls), held.complete_calls, held.finish)
+    assert found == {None: ("Well.", 2, 2, "tool_calls"), 1: ("Well.", 1, 1, "tool_calls")}

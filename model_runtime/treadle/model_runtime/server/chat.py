@@ -42,9 +42,10 @@ SWITCHES = ("thinking", "enable_thinking")
 
 @dataclass(slots=True)
 class Answer:
-    """One choice as it grows."""
+    """One choice as it grows; calls beyond `most_calls` are left out."""
 
     parser: AnswerParser
+    most_calls: int | None = None
     reasoning: str = ""
     content: str = ""
     calls: list[dict[str, JsonValue]] = field(default_factory=list[dict[str, JsonValue]])
@@ -61,6 +62,8 @@ class Answer:
         events = self.parser.feed(progress.text)
         if progress.finish is not None:
             events += self.parser.finish()
+        if self.most_calls is not None:
+            events = [item for item in events if _call_number(item) < self.most_calls]
         for item in events:
             self._note(item)
         self.usage = progress.usage
@@ -251,7 +254,13 @@ async def prepare_chat(
         caller=caller,
         grammar=None if rules is None else await constraints.of(rules),
     )
-    answers = [Answer(AnswerParser(calls, thinking=dialect.thinking)) for _ in range(body.n)]
+    answers = [
+        Answer(
+            AnswerParser(calls, thinking=dialect.thinking),
+            most_calls=None if body.parallel_tool_calls else 1,
+        )
+        for _ in range(body.n)
+    ]
     return Chat(name, int(time()), body, served, requests, answers)
 
 
@@ -282,6 +291,11 @@ def _template_options(body: ChatRequest) -> dict[str, JsonValue]:
         on = body.thinking.type == "enabled" if body.thinking else body.reasoning_effort != "none"
         options |= dict.fromkeys(SWITCHES, on)
     return options | body.chat_template_kwargs
+
+
+def _call_number(item: Event) -> int:
+    """Which call a piece belongs to, from 0; what belongs to none comes before all."""
+    return item.index if isinstance(item, CallBegins | CallArguments | CallEnds) else -1
 
 
 def call_body(item: CallBegins) -> dict[str, JsonValue]:
