@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Silence."""
 
 
-def wait_until(fact: Callable[[], bool], *, seconds: float = 5) -> bool:
+def wait_until(fact: Callable[[], bool], *, seconds: float = 30) -> bool:
     """Whether a fact about a server thread comes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -22,7 +22,7 @@ def demo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=400,
         cwd=cwd,
         env=environment,
     )

@@ -71,7 +71,7 @@ class MemoryJournal:
 
     async def reached(self, path: str, status: str) -> None:
         """Return once a step has this status."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while self.statuses().get(path) != status:
                 self._news.clear()
                 await self._news.wait()
@@ -254,7 +254,7 @@ class World:
 
     async def arrival(self, name: str) -> None:
         """Return once a call of this name has arrived."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self.arrived.setdefault(name, asyncio.Event()).wait()
 
     def effects(self, name: str) -> int:

@@ -39,7 +39,7 @@ async def test_cancel_stops_what_runs(stage: Stage) -> None:
     running = asyncio.create_task(stage.run(graph))
     await stage.world.arrival("one")
     stage.gate.close(Closed.CANCEL)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         assert await running == Parked((), "cancel")
     assert stage.journal.statuses() == {"one": "running"}
     assert stage.world.working == 0
@@ -52,7 +52,7 @@ async def test_cancel_after_drain_still_stops_what_runs(stage: Stage) -> None:
     await stage.world.arrival("one")
     stage.gate.close(Closed.DRAIN)
     stage.gate.close(Closed.CANCEL)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         assert await running == Parked((), "cancel")
 
 
@@ -89,7 +89,7 @@ async def test_a_wait_before_the_next_attempt_ends_when_the_gate_closes(stage: S
     await stage.world.arrival("one")
     await asyncio.sleep(0.01)
     stage.gate.close(Closed.DRAIN)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         assert await running == Parked((), "drain")
     stage.restart()
     assert isinstance(await stage.run(graph), Succeeded)
@@ -138,7 +138,7 @@ async def test_a_container_has_its_own_wall_time(stage: Stage) -> None:
         rest='outputs: {all: "${{ each }}"}',
     )
     stage.world.hold("b")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         assert await stage.outputs(graph) == {"all": ["timeout"]}
     assert stage.world.working == 0
 

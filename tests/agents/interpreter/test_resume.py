@@ -124,7 +124,7 @@ async def test_a_lost_lease_stops_the_run_and_is_raised(stage: Stage) -> None:
         """,
         stage.world,
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(LeaseLost):
             await stage.run(graph)
     assert stage.world.working == 0

@@ -63,7 +63,7 @@ class MemoryWaits:
         self._news.set()
 
     async def until_open(self, *paths: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not self.opened.keys() >= set(paths):  # noqa: ASYNC110 - seldom asked for
                 await asyncio.sleep(0.001)
 

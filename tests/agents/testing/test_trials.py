@@ -142,7 +142,7 @@ async def test_an_error_is_retried_in_virtual_time_and_then_recovered(tried: Try
             expect: [nodes.read.attempts == 1]
         """)
     assert [one.problems for one in report.verdicts] == [[], []]
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 60  # not the hours and days of the template
 
 
 async def test_waits_and_retries_side_by_side_take_the_longest_time(tried: Try) -> None:

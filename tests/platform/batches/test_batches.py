@@ -40,7 +40,7 @@ async def send(
 
 
 async def ended(client: httpx.AsyncClient, batch: dict[str, Any]) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             shown: dict[str, Any] = (await client.get(f"/v1/batches/{batch['id']}")).json()
             if shown["status"] != "running":

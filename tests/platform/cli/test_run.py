@@ -154,7 +154,7 @@ def test_ctrl_c_leaves_the_run_and_says_how_to_follow_it(
             run = client.list_runs(template="slow").items[0]
             wait_until(lambda: client.get_run(run.id).status == "running", "it runs")
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
             assert process.returncode == 130
             assert f"treadle run --follow {run.id}" in said
             assert not client.get_run(run.id).has_ended

@@ -110,7 +110,7 @@ class Engine:
     async def sql(self, statement: LiteralString, *parameters: object) -> list[tuple[object, ...]]:
         return await self._sql.fetch(statement, parameters, row=tuple_row)
 
-    async def until(self, run: RunId, status: str, *, timeout_s: float = 10) -> tuple[object, ...]:
+    async def until(self, run: RunId, status: str, *, timeout_s: float = 60) -> tuple[object, ...]:
         async with asyncio.timeout(timeout_s):
             while (row := await self.row(run))[0] != status:  # noqa: ASYNC110 - it is in SQL
                 await asyncio.sleep(0.02)

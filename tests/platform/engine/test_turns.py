@@ -35,7 +35,7 @@ class Held:
         return Succeeded({})
 
     async def began(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.order) < count:  # noqa: ASYNC110 - begun by a loop of its own
                 await asyncio.sleep(0.01)
 

@@ -37,7 +37,7 @@ async def test_a_child_that_keeps_ending_is_started_with_growing_pauses(tmp_path
     script = f"echo x >> {count}; [ $(wc -l < {count}) -ge 3 ] && READY && sleep 60; exit 7"
     keeper = keeper_of(shell(script, tmp_path / "ready"), out)
     keeper.begin()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await keeper.wait_ready()
     await keeper.end()
     said = [line for line in out.getvalue().splitlines() if "probe ended" in line]
@@ -52,12 +52,12 @@ async def test_what_a_child_started_ends_with_it(tmp_path: Path) -> None:
     script = f"sleep 61 & echo $! > {grandchild}; READY; wait"
     keeper = keeper_of(shell(script, tmp_path / "ready"), io.StringIO())
     keeper.begin()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await keeper.wait_ready()
     await keeper.end()
     pid = int(grandchild.read_text(encoding="ascii"))
     # It has its SIGKILL by now; on a busy machine the kernel takes a moment to act on it.
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while is_running(pid):  # noqa: ASYNC110 - another process has no event
             await asyncio.sleep(0.02)
 
@@ -67,7 +67,7 @@ async def test_a_child_that_does_not_stop_is_killed_and_named(tmp_path: Path) ->
     script = "trap '' TERM; READY; sleep 62; sleep 62"
     keeper = keeper_of(shell(script, tmp_path / "ready", grace_s=0.2), out)
     keeper.begin()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await keeper.wait_ready()
         await keeper.end()
     assert "probe did not stop in 0.2 s and was killed" in out.getvalue()
@@ -79,7 +79,7 @@ async def test_a_program_that_is_missing_is_tried_again_and_named(tmp_path: Path
     missing = Program(name="probe", argv=("/no/such/thing",), is_ready=program.is_ready)
     keeper = keeper_of(missing, out)
     keeper.begin()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while out.getvalue().count("could not be started") < 2:  # noqa: ASYNC110 - text, no event
             await asyncio.sleep(0.02)
     await keeper.end()
@@ -90,7 +90,7 @@ async def test_lines_carry_the_childs_name(tmp_path: Path) -> None:
     out = io.StringIO()
     keeper = keeper_of(shell("echo hello; echo oops >&2; READY; sleep 60", tmp_path / "ready"), out)
     keeper.begin()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await keeper.wait_ready()
     await keeper.end()
     assert out.getvalue().splitlines() == ["probe     | hello", "probe     | oops"]

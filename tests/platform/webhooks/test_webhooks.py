@@ -192,7 +192,7 @@ async def test_an_approval_that_waits_is_told(
     assert worker is not None
     await make(client, receiver.url, events=["approval.waiting"])
     queued = await run(client, ASKS, wait_s=0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not receiver.requests:
             await courier.deliver_due()
             await asyncio.sleep(0.05)
