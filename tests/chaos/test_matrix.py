@@ -57,7 +57,7 @@ def test_a_kill_at_any_step_boundary_changes_nothing(
     wrong: list[str] = []
     for boundary in found if is_full else sample(found, chance, IN_SAMPLE):
         wrong += [f"kill {boundary}: {one}" for one in after_a_kill(watched, scenario, boundary)]
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 def undisturbed(watched: Watched, scenario: Scenario) -> list[str]:
