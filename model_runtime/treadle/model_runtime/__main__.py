@@ -36,7 +36,7 @@ GRACE_S = 30  # open requests may finish so long after a signal
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal comes; 2 says that it could not start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    given = vars(_parser().parse_args(arguments))
+    given = vars(parser_of().parse_args(arguments))
     if given["command"] == "plan":
         return print_plan(given["model"], gpus=given["gpus"], cpu_bandwidth=given["cpu_bandwidth"])
     if given.pop("command") == "kernels":
@@ -126,7 +126,7 @@ def build(settings: RuntimeSettings, ranks: ProcessRanks | None = None) -> Serve
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of() -> argparse.ArgumentParser:
     """One flag per setting but the keys, which do not belong on a command line."""
     parser = argparse.ArgumentParser(prog="python -m treadle.model_runtime")
     commands = parser.add_subparsers(dest="command", required=True)

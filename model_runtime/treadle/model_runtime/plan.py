@@ -94,7 +94,8 @@ class Fit:
     """How a checkpoint lies on some accelerators of one kind.
 
     Attributes:
-        cache_tokens: With tensor parallelism, where every rank keeps the whole cache.
+        cache_tokens: With tensor parallelism, where every rank keeps the cache of its layers:
+            all of them on one machine, a share where machines share the layers.
         spread_tokens: With data-parallel attention and expert parallelism.
     """
 
@@ -166,7 +167,7 @@ def fit(size: Size, name: str, count: int) -> Fit:
         count=count,
         device=device,
         per_device=split,
-        cache_tokens=max(int((room - split) / size.cache), 0),
+        cache_tokens=max(int((room - split) / size.cache * ceil(count / NODE)), 0),
         spread_tokens=max(int((room - spread) / size.cache) * count, 0),
     )
 

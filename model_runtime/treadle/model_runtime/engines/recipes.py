@@ -16,8 +16,8 @@ from treadle.model_runtime.engines.launch import DIALECTS, Launch, Nodes
 WRITTEN = ("deploy", "docs")
 SUFFIXES = frozenset({".md", ".yaml", ".yml", ".service", ".sh"})
 STARTS: Mapping[str, re.Pattern[str]] = {
-    "vllm": re.compile(r"(?:vllm|vllm\.entrypoints\.cli\.main) serve (?P<rest>[^`]*)"),
-    "sglang": re.compile(r"sglang(?:\.launch_server| serve) (?P<rest>[^`]*)"),
+    "vllm": re.compile(r"(?:vllm|vllm\.entrypoints\.cli\.main) serve (?P<rest>[^`]*?)\"?$"),
+    "sglang": re.compile(r"sglang(?:\.launch_server| serve) (?P<rest>[^`]*?)\"?$"),
 }
 
 
