@@ -16,6 +16,10 @@ from tests.chaos.scenarios import prepare
 from tests.chaos.world import World, world
 
 
+PATIENCE_S = 300.0
+"""How long a caller goes on asking: on a busy machine a killed API is away for long."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Everything here is slow, and most of it is for `make chaos` alone."""
     here = Path(__file__).parent
@@ -54,7 +58,7 @@ def chance(chaos_seed: int, request: pytest.FixtureRequest) -> random.Random:
 @pytest.fixture(scope="module")
 def around(chaos_seed: int) -> Iterator[World]:
     """An embedded service that the tests of a module share; each leaves it working."""
-    with world() as found:
+    with world(patience_s=PATIENCE_S) as found:
         prepare(found)
         yield found
 
@@ -82,7 +86,7 @@ def watched(chaos_seed: int, postgres_url: str, _migrated: str) -> Iterator[Watc
     try:
         with (
             Interceptor(folder, upstream) as interceptor,
-            world(TREADLE_DATABASE_URL=url) as found,
+            world(patience_s=PATIENCE_S, TREADLE_DATABASE_URL=url) as found,
         ):
             prepare(found)
             yield Watched(found, interceptor)
