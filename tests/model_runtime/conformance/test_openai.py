@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 from openai.types.chat import ChatCompletionToolParam
+from openai.types.responses import ResponseCompletedEvent, ResponseIncompleteEvent
 from tests.model_runtime.conformance.conftest import KEY, MODEL, wait_until_idle
 
 from treadle.model_runtime.embedded import ENCODER_NAME, embedded_encoder
@@ -208,7 +209,7 @@ def test_a_response_and_its_stream(client: openai.OpenAI) -> None:
         model=MODEL, input="hi", max_output_tokens=12, temperature=0
     ) as stream:
         final = list(stream)[-1]
-    assert final.type in {"response.completed", "response.incomplete"}
+    assert isinstance(final, ResponseCompletedEvent | ResponseIncompleteEvent)
     assert final.response.status == whole.status
     assert final.response.output_text == whole.output_text
     assert final.response.usage == whole.usage

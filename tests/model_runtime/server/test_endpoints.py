@@ -5,9 +5,13 @@ import json
 import httpx
 import pytest
 from pydantic import JsonValue
+from tests.model_runtime import vocabulary
 from tests.model_runtime.server.conftest import TOKENIZER, random_checkpoint, served
+from tokenizers import AddedToken
 
 from treadle.model_runtime.server.app import ServerOptions
+from treadle.model_runtime.server.completions import FILL_MARKS, around
+from treadle.model_runtime.tokenizer import Tokenizer
 
 TEXT: dict[str, JsonValue] = {
     "model": "random",
@@ -102,3 +106,17 @@ async def test_health_and_metrics_tell_what_happened(client: httpx.AsyncClient) 
     assert "treadle_runtime_tokens_answered_total 12.0" in text
     assert "treadle_runtime_cache_used_ratio 0.0" in text
     assert "treadle_runtime_first_token_seconds_count 2.0" in text
+
+
+async def test_a_gap_is_filled_between_what_stands_around_it() -> None:
+    """The marks are tokens; the same words in what the client sends are text."""
+    marks = FILL_MARKS[0]
+    backend = vocabulary.backend()
+    backend.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks])
+    filler = Tokenizer(backend, end_tokens=frozenset())
+    begin, hole, end = (filler.id_of(mark) for mark in marks)
+    found = around(filler, f"a{marks[1]}b", "c")
+    assert found[0] == begin
+    assert found.count(hole or -1) == 1
+    assert found[-1] == end
+    assert filler.decode(found) == f"{marks[0]}a{marks[1]}b{marks[1]}c{marks[2]}"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,7 +30,7 @@ Body = dict[str, JsonValue]
 
 
 @contextmanager
-def collector() -> Iterator[tuple[str, "SimpleQueue[bytes]"]]:
+def collector() -> Generator[tuple[str, "SimpleQueue[bytes]"]]:
     """A collector's base URL, and the exports that it got."""
     got: SimpleQueue[bytes] = SimpleQueue()
 

@@ -23,7 +23,7 @@ from treadle.model_runtime.server.batches import (
 from treadle.model_runtime.server.errors import error_body
 from treadle.model_runtime.server.files import FileStore
 from treadle.model_runtime.server.generation import Caller
-from treadle.model_runtime.server.lines import Answers, Line, problems_of, read_line
+from treadle.model_runtime.server.lines import Answers, Line, Problem, problems_of, read_line
 
 log = logging.getLogger(__name__)
 AT_ONCE = 4  # lines in the engine: enough to fill steps, few enough to leave others room
@@ -137,6 +137,7 @@ class Batching:
 
     async def _is_valid(self, batch: Batch) -> bool:
         lines = self._files.lines(batch.input_file_id)
+        problems: list[Problem]
         try:
             batch.total, problems = await asyncio.to_thread(problems_of, lines, batch.endpoint)
         except (BadRequest, FileNotFoundError) as error:
@@ -148,7 +149,7 @@ class Batching:
         self._store.save(batch)
         return True
 
-    def _fail(self, batch: Batch, problems: list[dict[str, str | int | None]]) -> None:
+    def _fail(self, batch: Batch, problems: list[Problem]) -> None:
         batch.errors = problems
         batch.turn(BatchStatus.FAILED)
         self._store.save(batch)

@@ -154,7 +154,7 @@ def prepare_completion(body: CompletionRequest, served: Served, caller: Caller) 
     if body.echo and body.logprobs is not None:
         raise BadRequest("log-probabilities of an echoed prompt are not computed", param="echo")
     if body.suffix is not None:
-        prompts = [_around(tokenizer, _only_text(body), body.suffix)]
+        prompts = [around(tokenizer, _only_text(body), body.suffix)]
     else:
         prompts = [_encoded(tokenizer, prompt) for prompt in _prompts(body)]
     name = f"cmpl-{secrets.token_hex(12)}"
@@ -200,7 +200,7 @@ def _encoded(tokenizer: Tokenizer, prompt: str | list[int]) -> list[int]:
     return tokens
 
 
-def _around(tokenizer: Tokenizer, before: str, after: str) -> list[int]:
+def around(tokenizer: Tokenizer, before: str, after: str) -> list[int]:
     """A prompt whose continuation stands between two texts.
 
     Source: DeepSeek-Coder, deepseek-ai/DeepSeek-Coder, README, code insertion.
