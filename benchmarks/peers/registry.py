@@ -1,0 +1,36 @@
+"""The peers by name."""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.figures import Figures
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a peer may use."""
+
+    database_url: str
+    model_url: str
+    model_pid: int
+    port: int
+    seconds: float
+    home: Path
+
+
+class NotInstalled(Exception):
+    """The peer is not on this machine; the message says what to install."""
+
+
+PEERS = ("postgres", "langgraph", "langgraph-postgres", "dbos", "restate")
+
+
+def measure(name: str, options: Options) -> Iterator[Figures]:
+    """One peer's figures; none, and a line that says why, where it is not installed."""
+    module = importlib.import_module(f"peers.{name.replace('-', '_')}")
+    try:
+        yield from module.measure(options)
+    except NotInstalled as reason:
+        print(f"{name}: left out: {reason}")

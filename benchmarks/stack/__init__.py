@@ -1,0 +1,1 @@
+"""What the benchmarks of the whole service share: the service, the load, the counts."""
