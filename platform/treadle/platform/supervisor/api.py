@@ -1,5 +1,6 @@
 """The API process: uvicorn on the application. `python -m treadle.platform.supervisor.api`."""
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -16,8 +17,13 @@ def main(_: Sequence[str] = ()) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     configure_logging()
     settings = Settings()
+    app = create_app(settings)
+    # What stands until the end is not looked at again and again: a full collection stops the loop.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 100)
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
