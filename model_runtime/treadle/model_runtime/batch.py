@@ -72,46 +72,43 @@ def lay_out(
 ) -> Batch:
     """Sort spans by their number of new tokens, keeping the given order within a group."""
     ranked = sorted(range(len(spans)), key=lambda index: len(spans[index].tokens))
+    ordered = [spans[index] for index in ranked]
+    seen = [position for span in ordered for position in range(span.start, span.end)]
+    written = [
+        span.blocks[position // block_size] * block_size + position % block_size
+        for span in ordered
+        for position in range(span.start, span.end)
+    ]
+    positions = torch.tensor(seen, device=device)
     groups: list[Group] = []
-    slots: list[Tensor] = []
     order = [0] * len(spans)
     row = 0
     for new, members in groupby(ranked, key=lambda index: len(spans[index].tokens)):
         indices = list(members)
         for offset, index in enumerate(indices):
             order[index] = row + offset * new
-        group, written = _group([spans[index] for index in indices], row, block_size, device)
-        groups.append(group)
-        slots.append(written)
-        row += len(indices) * new
-    tokens = [token for index in ranked for token in spans[index].tokens]
-    positions = [
-        position for index in ranked for position in range(spans[index].start, spans[index].end)
-    ]
+        rows = slice(row, row + len(indices) * new)
+        together = [spans[index] for index in indices]
+        groups.append(_group(together, rows, positions[rows], block_size))
+        row = rows.stop
     return Batch(
-        torch.tensor(tokens, device=device),
-        torch.tensor(positions, device=device),
-        torch.cat(slots),
+        torch.tensor([token for span in ordered for token in span.tokens], device=device),
+        positions,
+        torch.tensor(written, device=device),
         tuple(groups),
         tuple(order),
     )
 
 
-def _group(
-    spans: Sequence[Span], row: int, block_size: int, device: torch.device | None
-) -> tuple[Group, Tensor]:
-    """Spans of one length, and the cache rows that their tokens write, (requests · new)."""
-    new, first = len(spans[0].tokens), spans[0].first
+def _group(spans: Sequence[Span], rows: slice, positions: Tensor, block_size: int) -> Group:
+    """Spans of one length, with the positions of their tokens, (requests · new)."""
+    new, first, device = len(spans[0].tokens), spans[0].first, positions.device
     context = max(span.end for span in spans)
     width = -(-context // block_size)
     blocks = torch.tensor([_padded(span.blocks, width) for span in spans], device=device)
-    rows = blocks[:, :, None] * block_size + torch.arange(block_size, device=device)
-    table = rows.flatten(1)[:, :context]
-    starts = torch.tensor([span.start for span in spans], device=device)
-    seen = starts[:, None] + torch.arange(new, device=device)
-    mask = torch.arange(first, context, device=device) <= seen[:, :, None]
-    group = Group(slice(row, row + len(spans) * new), new, table[:, first:], mask)
-    return group, table.gather(1, seen).flatten()
+    table = blocks[:, :, None] * block_size + torch.arange(block_size, device=device)
+    mask = torch.arange(first, context, device=device) <= positions.view(len(spans), new, 1)
+    return Group(rows, new, table.flatten(1)[:, first:context], mask)
 
 
 def _padded(blocks: Sequence[int], width: int) -> list[int]:

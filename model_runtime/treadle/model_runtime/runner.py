@@ -47,7 +47,8 @@ class Runner:
         spans = [Span(item.tokens, item.start, item.sequence.blocks) for item in work]
         batch = self._lay_out(spans)
         states = self._model.states(batch, self._cache)
-        self._keep_tails(batch, states)
+        if any(item.end // self._block_size > item.start // self._block_size for item in work):
+            self._keep_tails(batch, states)
         parts = [
             states[row : row + item.count] for row, item in zip(batch.order, work, strict=True)
         ]

@@ -34,7 +34,7 @@ def choose(logits: Tensor, places: Sequence[Place]) -> list[Choice]:
     noisy = [i for i, place in enumerate(places) if not place.sampling.greedy]
     if noisy:
         scores[noisy] = _drawn(scores[noisy], [places[i] for i in noisy])
-    tokens = [int(token) for token in scores.argmax(dim=-1)]
+    tokens: list[int] = scores.argmax(dim=-1).tolist()
     return [
         _choice(row, token, place.sampling.logprobs)
         for row, token, place in zip(logits, tokens, places, strict=True)
@@ -42,7 +42,9 @@ def choose(logits: Tensor, places: Sequence[Place]) -> list[Choice]:
 
 
 def _adjusted(logits: Tensor, places: Sequence[Place]) -> Tensor:
-    """A copy of (places, vocabulary) with bias, penalties and grammar applied row by row."""
+    """(places, vocabulary) with bias, penalties and grammar applied row by row to a copy."""
+    if all(_plain(place) for place in places):
+        return logits
     scores = logits.clone()
     for row, place in zip(scores, places, strict=True):
         if place.sampling.penalises:
@@ -52,6 +54,13 @@ def _adjusted(logits: Tensor, places: Sequence[Place]) -> Tensor:
         if place.allowed is not None:
             row.masked_fill_(~place.allowed, -torch.inf)
     return scores
+
+
+def _plain(place: Place) -> bool:
+    """The best token is taken as it is."""
+    sampling = place.sampling
+    shaped = sampling.penalises or sampling.logit_bias or place.allowed is not None
+    return sampling.greedy and not shaped
 
 
 def _penalise(row: Tensor, place: Place) -> None:

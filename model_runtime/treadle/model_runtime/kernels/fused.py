@@ -27,7 +27,9 @@ class FusedModel:
         self.mtp_depth: int = self._model.modules
         self.cache_layers = parts.config.layers + self.mtp_depth
         self.cache_width = _cache_width(parts.config)
-        self._angles = frequencies(parts.config.rope)
+        # A step of a small model takes less time than these few cosines, so they are kept.
+        rope, positions = parts.config.rope, torch.arange(parts.config.max_positions)
+        self._turns = rotation(frequencies(rope), positions, scale=rotation_scale(rope))
 
     @property
     def bytes(self) -> int:
@@ -70,15 +72,14 @@ class FusedModel:
             raise TypeError("the fused kernel keeps its cache in contiguous float32")
         if cache.shape[0] < layers or cache.shape[2] != self.cache_width:
             raise ValueError(f"a cache of {tuple(cache.shape)} is not this model's")
-        turn = rotation(self._angles, batch.positions, scale=rotation_scale(self.config.rope))
-        cos, sin = turn.cos.contiguous(), turn.sin.contiguous()
+        cos, sin = self._turns.cos[batch.positions], self._turns.sin[batch.positions]
         tables = [group.table.contiguous() for group in batch.groups]
-        starts = torch.cat(
+        starts = torch.tensor(
             [
-                (
-                    table.data_ptr() + 8 * table.shape[1] * torch.arange(table.shape[0])
-                ).repeat_interleave(group.new)
+                table.data_ptr() + 8 * table.shape[1] * request
                 for table, group in zip(tables, batch.groups, strict=True)
+                for request in range(table.shape[0])
+                for _ in range(group.new)
             ]
         )
         visible = torch.cat([group.mask.sum(-1).flatten() for group in batch.groups]).int()
