@@ -22,6 +22,7 @@ from functools import partial
 import torch
 from runtime_engines import DTYPES, PROMPT, SHAPES, Peers
 from runtime_models import draft_figures, embedded_figures
+from runtime_served import served_figures
 from runtime_targets import (
     Row,
     Verdict,
@@ -46,7 +47,9 @@ def main() -> None:
     rows: list[Row] = []
     found: list[Verdict] = []
     if arguments.drafts:
-        found += draft_verdicts(told(draft_figures(real_time=arguments.real_time)))
+        drafts = draft_figures(real_time=arguments.real_time)
+        drafts |= served_figures(real_time=arguments.real_time)
+        found += draft_verdicts(told(drafts))
     if arguments.embedded:
         found += embedded_verdicts(told(embedded_figures(real_time=arguments.real_time)))
     for shape in arguments.shapes:

@@ -1,7 +1,7 @@
 """Times of steps that take turns, and the limits that this machine sets them."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import perf_counter, sleep
@@ -52,23 +52,28 @@ def burst(step: Callable[[], None]) -> list[float]:
 
 
 @contextmanager
-def undisturbed(real_time: bool) -> Iterator[None]:
-    """Nobody of ordinary priority runs on the processors that this process keeps busy."""
+def undisturbed(real_time: bool, *processes: int) -> Iterator[None]:
+    """Nobody of ordinary priority runs on the processors that these processes keep busy.
+
+    Without any, it is this process alone.
+    """
     if not real_time:
         yield
         return
-    set_policy(os.SCHED_FIFO, 1)
+    chosen = processes or (os.getpid(),)
+    set_policy(chosen, os.SCHED_FIFO, 1)
     try:
         yield
     finally:
-        set_policy(os.SCHED_OTHER, 0)
+        set_policy(chosen, os.SCHED_OTHER, 0)
 
 
-def set_policy(policy: int, priority: int) -> None:
-    """For all threads of this process; raises `PermissionError` for who may not."""
-    for thread in Path("/proc/self/task").iterdir():
-        with suppress(ProcessLookupError):
-            os.sched_setscheduler(int(thread.name), policy, os.sched_param(priority))
+def set_policy(processes: Iterable[int], policy: int, priority: int) -> None:
+    """For all their threads; raises `PermissionError` for who may not."""
+    for process in processes:
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread.name), policy, os.sched_param(priority))
 
 
 def read_per_step(config: DeepseekConfig, batch: int) -> float:
