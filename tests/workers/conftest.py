@@ -67,12 +67,12 @@ class WorkerProcess:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
 
-    async def terminate(self, timeout_s: float = 30) -> int:
+    async def terminate(self, timeout_s: float = 90) -> int:
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.to_thread(self.process.wait, timeout_s)
 
     async def ready(self) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while "worker.started" not in self.log.read_text():
                 assert self.process.poll() is None, self.log.read_text()
                 await asyncio.sleep(0.05)
@@ -121,6 +121,7 @@ class Sink:
     """A server outside of our walls that counts what reaches it; `/slow/…` takes its time."""
 
     url: str
+    slow_s: float = 1.5
     requests: list[tuple[str, str | None]] = field(default_factory=list[tuple[str, str | None]])
 
     def count(self, path: str) -> int:
@@ -130,7 +131,7 @@ class Sink:
         return {key for seen, key in self.requests if seen == path}
 
     async def reached(self, path: str, times: int = 1) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while self.count(path) < times:  # noqa: ASYNC110 - seldom asked for
                 await asyncio.sleep(0.01)
 
@@ -141,7 +142,7 @@ class Sink:
         headers = {name.lower(): value.strip() for name, _, value in lines}
         self.requests.append((path, headers.get("idempotency-key")))
         if path.startswith("/slow"):
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(self.slow_s)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
         writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")
         await writer.drain()

@@ -59,7 +59,7 @@ async def start(client: httpx.AsyncClient, template: str, **inputs: str) -> str:
     return run
 
 
-async def ended(client: httpx.AsyncClient, run: str, *, timeout_s: float = 30) -> dict[str, object]:
+async def ended(client: httpx.AsyncClient, run: str, *, timeout_s: float = 90) -> dict[str, object]:
     async with asyncio.timeout(timeout_s):
         while True:
             shown: dict[str, object] = (await client.get(f"/v1/runs/{run}")).json()
@@ -111,7 +111,7 @@ async def test_another_worker_takes_over_from_one_that_hangs(
     other = start_worker("w2")
     await other.ready()
     await pretend_silence(settings, "w1")
-    shown = await ended(client, run, timeout_s=40)
+    shown = await ended(client, run)
     assert shown["status"] == "succeeded"
     hung.process.send_signal(signal.SIGCONT)
     await asyncio.sleep(2)
@@ -130,6 +130,7 @@ async def pretend_silence(settings: Settings, worker: str) -> None:
 async def test_sigterm_hands_over_and_the_next_worker_goes_on(
     client: httpx.AsyncClient, start_worker: StartWorker, sink: Sink
 ) -> None:
+    sink.slow_s = 5  # the worker has to hear of its end before the answer
     worker = start_worker("w1")
     await worker.ready()
     run = await start(client, EFFECTS, url=sink.url)
@@ -146,6 +147,7 @@ async def test_sigterm_hands_over_and_the_next_worker_goes_on(
 async def test_a_cancelled_run_ends_while_its_worker_is_in_a_request(
     client: httpx.AsyncClient, start_worker: StartWorker, sink: Sink
 ) -> None:
+    sink.slow_s = 20  # the cancel has to come before the answer
     worker = start_worker()
     await worker.ready()
     run = await start(client, EFFECTS, url=sink.url)
@@ -209,7 +211,7 @@ async def events(
 ) -> list[tuple[int, str, dict[str, object]]]:
     """All events of a run until the stream ends."""
     headers = {} if after is None else {"Last-Event-ID": str(after)}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         answer = await client.get(f"/v1/runs/{run}/events", headers=headers)
     assert answer.headers["content-type"].startswith("text/event-stream")
     found: list[tuple[int, str, dict[str, object]]] = []
