@@ -17,6 +17,7 @@ from treadle.model_runtime.acceleration import build_fastest
 from treadle.model_runtime.checkpoint import Checkpoint, load_checkpoint
 from treadle.model_runtime.config import ModelConfig
 from treadle.model_runtime.embedded import EMBEDDED_NAME, embedded_model
+from treadle.model_runtime.kernels.gpu.choose import with_kernels
 from treadle.model_runtime.loading import Builder
 from treadle.model_runtime.loading import build as build_plain
 from treadle.model_runtime.model import Decoder
@@ -108,7 +109,7 @@ def _build_on_gpu(source: Source, config: ModelConfig) -> Decoder:
     """Tensors are copied from the file's pages straight to the device."""
     if isinstance(source, Loader):
         source = replace(source, device=torch.device("cuda"))
-    return build_plain(source, config)
+    return with_kernels(build_plain(source, config))
 
 
 def _share_cores(settings: RuntimeSettings, size: int) -> None:

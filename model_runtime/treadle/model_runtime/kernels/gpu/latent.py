@@ -1,0 +1,121 @@
+# pyright: reportMissingImports=false, reportUntypedFunctionDecorator=false
+# pyright: reportMissingParameterType=false, reportUnknownParameterType=false
+"""Decode over the paged latent cache: every head of a token against rows that are read once.
+
+The absorbed form makes latent attention multi-query: one row of `kv_rank + rope` values is key to
+all heads, and its first `kv_rank` values are the value. A program takes a block of heads of one
+token and walks over the context with a running maximum and sum, so scores never reach memory.
+
+Sources: DeepSeek-V2, arXiv:2405.04434, section 2.1.2; online softmax, arXiv:1805.02867, alg. 3.
+"""
+
+import torch
+import triton  # type: ignore[import-not-found]  # comes with PyTorch for GPUs only
+import triton.language as tl  # type: ignore[import-not-found]  # the same
+from torch import Tensor
+
+HEADS = 16  # a program's; the smallest side of a tensor core's tile
+ROWS = 32  # of the cache, taken at once
+
+
+@triton.jit  # type: ignore[untyped-decorator]  # no stubs
+def _decode(  # type: ignore[no-untyped-def]  # triton's language has types of its own
+    query,
+    cache,
+    table,
+    visible,
+    out,
+    scale,
+    heads,
+    context,
+    RANK: tl.constexpr,
+    ROPE: tl.constexpr,
+    RANK_PADDED: tl.constexpr,
+    ROPE_PADDED: tl.constexpr,
+    HEADS: tl.constexpr,
+    ROWS: tl.constexpr,
+):
+    token, block = tl.program_id(0), tl.program_id(1)
+    head = block * HEADS + tl.arange(0, HEADS)
+    latent, turned = tl.arange(0, RANK_PADDED), tl.arange(0, ROPE_PADDED)
+    held = head < heads
+    width = RANK + ROPE
+    rows_of_query = query + (token * heads + head) * width
+    in_rank, in_rope = latent < RANK, turned < ROPE
+    q_latent = tl.load(
+        rows_of_query[:, None] + latent[None], mask=held[:, None] & in_rank[None], other=0.0
+    )
+    q_rope = tl.load(
+        rows_of_query[:, None] + RANK + turned[None],
+        mask=held[:, None] & in_rope[None],
+        other=0.0,
+    )
+    most = tl.full((HEADS,), float("-inf"), tl.float32)
+    total = tl.zeros((HEADS,), tl.float32)
+    mixed = tl.zeros((HEADS, RANK_PADDED), tl.float32)
+    seen = tl.load(visible + token)
+    for start in range(0, seen, ROWS):
+        place = start + tl.arange(0, ROWS)
+        there = place < seen
+        slot = tl.load(table + token * context + place, mask=there, other=0)
+        row = cache + slot * width
+        k_latent = tl.load(
+            row[:, None] + latent[None], mask=there[:, None] & in_rank[None], other=0.0
+        )
+        k_rope = tl.load(
+            row[:, None] + RANK + turned[None], mask=there[:, None] & in_rope[None], other=0.0
+        )
+        scores = tl.dot(q_latent, tl.trans(k_latent), input_precision="ieee")
+        scores += tl.dot(q_rope, tl.trans(k_rope), input_precision="ieee")
+        scores = tl.where(there[None], scores * scale, float("-inf"))
+        higher = tl.maximum(most, tl.max(scores, 1))
+        faded, weights = tl.exp(most - higher), tl.exp(scores - higher[:, None])
+        total = total * faded + tl.sum(weights, 1)
+        mixed = mixed * faded[:, None] + tl.dot(
+            weights.to(k_latent.dtype), k_latent, input_precision="ieee"
+        )
+        most = higher
+    result = mixed / total[:, None]
+    tl.store(
+        out + (token * heads + head)[:, None] * RANK + latent[None],
+        result.to(out.dtype.element_ty),
+        mask=held[:, None] & in_rank[None],
+    )
+
+
+def decode(
+    query: Tensor, cache: Tensor, table: Tensor, visible: Tensor, *, kv_rank: int, scale: float
+) -> Tensor:
+    """Attend with one token per request.
+
+    Args:
+        query: Lifted queries and rotated ones side by side, (requests, heads, kv_rank + rope).
+        cache: One layer's rows, (slots, kv_rank + rope), of the same dtype.
+        table: The row of each position, (requests, context), int64.
+        visible: How many of them each token sees, at least one, (requests), int32.
+        kv_rank: Width of the latent.
+        scale: Of the scores, before the softmax.
+
+    Returns:
+        The latents mixed, (requests, heads, kv_rank), in the dtype of `query`.
+    """
+    requests, heads, width = query.shape
+    out = torch.empty(requests, heads, kv_rank, dtype=query.dtype, device=query.device)
+    rope = width - kv_rank
+    _decode[(requests, triton.cdiv(heads, HEADS))](
+        query.contiguous(),
+        cache,
+        table.contiguous(),
+        visible,
+        out,
+        scale,
+        heads,
+        table.shape[1],
+        RANK=kv_rank,
+        ROPE=rope,
+        RANK_PADDED=max(triton.next_power_of_2(kv_rank), 16),
+        ROPE_PADDED=max(triton.next_power_of_2(rope), 16),
+        HEADS=HEADS,
+        ROWS=ROWS,
+    )
+    return out

@@ -1,0 +1,28 @@
+"""The Triton kernels give the plain model's numbers, in Triton's interpreter: no GPU is needed.
+
+The interpreter is chosen when triton is imported, so the comparison runs in a process of its own.
+It tells nothing of speed.
+"""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+@pytest.mark.parametrize("kernel", ["latent", "experts", "tiles", "model"])
+def test_the_kernel_gives_the_plain_numbers(kernel: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.model_runtime.gpu_run", kernel],
+        cwd=ROOT,
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
