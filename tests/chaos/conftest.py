@@ -15,7 +15,6 @@ from tests.chaos.interceptor import SOCKET_NAME, Interceptor
 from tests.chaos.scenarios import prepare
 from tests.chaos.world import World, world
 
-
 PATIENCE_S = 300.0
 """How long a caller goes on asking: on a busy machine a killed API is away for long."""
 
