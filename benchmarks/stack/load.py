@@ -66,8 +66,9 @@ def post(request: Request, *, connections: int, seconds: float) -> Answered:
     with tempfile.NamedTemporaryFile("w", suffix=".lua", encoding="utf-8") as file:
         file.write(script)
         file.flush()
-        # One thread: more of them would take the cores that are measured.
-        words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "60s"]
+        # One thread: more of them would take the cores that are measured. Whole seconds: it takes
+        # no others.
+        words = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s"]
         said = subprocess.run(
             [*words, "-s", Path(file.name), request.url],
             check=True,
