@@ -17,18 +17,16 @@ BODY = {"model": "tiny", "prompt": "Remind me to", "max_tokens": 24, "temperatur
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("torchrun", [False, True], ids=["own processes", "torchrun"])
-def test_two_ranks_serve_as_one(*, torchrun: bool) -> None:
-    assert answer(2, torchrun=torchrun) == answer(1, torchrun=False)
+def test_two_ranks_serve_as_one() -> None:
+    assert answer(2) == answer(1)
 
 
-def answer(ranks: int, *, torchrun: bool) -> str:
+def answer(ranks: int) -> str:
     """What a server of so many ranks answers; it ends by SIGTERM and leaves nothing behind."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    runner = ["-mtorch.distributed.run", f"--nproc-per-node={ranks}", "--standalone"]
-    command = [sys.executable, *(runner if torchrun else []), "-m", "treadle.model_runtime"]
+    command = [sys.executable, "-m", "treadle.model_runtime"]
     command += ["serve", "--model", str(TINY), "--port", str(port)]
     command += ["--tensor-parallel", str(ranks), "--cache-tokens", "1024"]
     # In bfloat16 parts are rounded before they are summed, and a close choice may turn.
