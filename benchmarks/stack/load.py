@@ -68,7 +68,8 @@ def post(request: Request, *, connections: int, seconds: float) -> Answered:
         file.flush()
         # One thread: more of them would take the cores that are measured. Whole seconds: it takes
         # no others.
-        words = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s"]
+        whole_s = max(1, round(seconds))
+        words = ["wrk", "-t1", f"-c{connections}", f"-d{whole_s}s", "--timeout", "60s"]
         said = subprocess.run(
             [*words, "-s", Path(file.name), request.url],
             check=True,
