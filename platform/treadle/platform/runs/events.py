@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from treadle.agents.values import JsonObject
 from treadle.platform.db.ids import WorkspaceId
@@ -56,7 +56,7 @@ async def stream_events(
     *,
     after: int,
     has_ended: bool,
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     """Events after a place in the log, until the run's last; deltas and heartbeats in between."""
     pieces: asyncio.Queue[object] = asyncio.Queue(maxsize=1000)
 
@@ -88,7 +88,7 @@ async def stream_events(
 
 async def _drain(
     pieces: "asyncio.Queue[object]", following: asyncio.Task[None]
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     while True:
         try:
             async with asyncio.timeout(HEARTBEAT_S):

@@ -28,6 +28,7 @@ from treadle.platform.runs.schemas import (
     StepStatusName,
 )
 from treadle.platform.runs.service import Order
+from treadle.platform.runs.streams import EventStream
 
 router = api_router(tags=["runs"])
 
@@ -158,9 +159,7 @@ async def get_events(
         after=after,
         has_ended=row.finished_at is not None,
     )
-    return StreamingResponse(
-        events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-    )
+    return EventStream(events)
 
 
 @router.post("/v1/runs/{run}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=RunView)
