@@ -27,7 +27,7 @@ WHEEL = re.compile(r"(vllm|sglang)-([^-]+)-")
 
 def main() -> int:
     """Check each wheel; 1 if one refuses a command."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("wheels", nargs="+", type=Path)
     parser.add_argument("--write", action="store_true", help="write the flags for the tests")
     given = parser.parse_args()

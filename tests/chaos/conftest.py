@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def chaos_seed(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> int:
     """The seed of the whole session; printed, so that a failure can be repeated."""
-    seed = int(pytestconfig.getoption("--chaos-seed"))
+    seed = int(str(pytestconfig.getoption("--chaos-seed")))
     capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
     if capture is not None:
         with capture.global_and_fixture_disabled():

@@ -33,11 +33,11 @@ class Load:
     def verdict(self, *, within_s: float = WITHIN_S, spare_calls: int = 1) -> list[str]:
         """Let them end; what is wrong with them. Whoever does not end is lost."""
         with ThreadPoolExecutor(len(self._runs)) as pool:
-            judged = pool.map(
-                lambda one: self._judge(*one, within_s=within_s, spare_calls=spare_calls),
-                self._runs,
-            )
-            return [problem for problems in judged for problem in problems]
+            judged = [
+                pool.submit(self._judge, *one, within_s=within_s, spare_calls=spare_calls)
+                for one in self._runs
+            ]
+            return [problem for one in judged for problem in one.result()]
 
     def _judge(
         self, scenario: Scenario, tag: str, run: str, *, within_s: float, spare_calls: int

@@ -102,7 +102,7 @@ class Rest:
         """Answer the approvals of a run that are open."""
         for one in self.ask("GET", "/v1/approvals", params={"limit": 200})["items"]:
             if one["run"] == run:
-                body = {"action": action, "form": {}}
+                body: Json = {"action": action, "form": {}}
                 self.ask("POST", f"/v1/approvals/{one['id']}", ok=(200, 409), json=body)
 
     def settle(self, run: str, path: str, verdict: str, output: object = None) -> None:

@@ -346,5 +346,6 @@ def faults(
 def _wrong_result(world: World, scenario: Scenario, tag: str, shown: Json) -> list[str]:
     kind = "once" if scenario.result in scenario.once else "keyed"
     numbers = {one.number for one in world.sink.arrivals(f"/{kind}/{tag}/{scenario.result}")}
-    given = (shown["outputs"] or {}).get("n")
+    outputs: Json = shown["outputs"] or {}
+    given: object = outputs.get("n")
     return [] if {given} == numbers else [f"output {given} where the sink gave {sorted(numbers)}"]

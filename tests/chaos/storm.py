@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 
 import httpx
 import psutil
-from tests.chaos.rest import Unanswered
+from tests.chaos.rest import Json, Unanswered
 from tests.chaos.scenarios import SCENARIOS, People, Scenario, faults, prepare, start
 from tests.chaos.sink import Arrival
 from tests.chaos.world import LEASE_S, World, world
@@ -277,7 +277,8 @@ class Storm:
         with self._lock:
             report.ended += 1
             report.settled += people.settled
-            if (shown["error"] or {}).get("code") == "worker_crash":
+            error: Json = shown["error"] or {}
+            if error.get("code") == "worker_crash":
                 report.quarantined.append(named)
                 found = [problem for problem in found if _is_doubled(problem)]
             report.wrong.extend(f"{named}: {problem}"[:2000] for problem in found)

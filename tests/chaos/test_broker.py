@@ -1,5 +1,8 @@
 """The broker only carries bells: without it, or with nonsense in it, every run goes on."""
 
+# redis leaves parts of its signatures untyped.
+# pyright: reportUnknownMemberType=false
+
 import json
 import random
 import socket

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,7 +23,7 @@ SMALL_FILE = 64 * 1024
 
 
 @contextmanager
-def small_disk() -> Iterator[Path | None]:
+def small_disk() -> Generator[Path | None]:
     """A small file system, where this user may mount one."""
     folder = Path(tempfile.mkdtemp(prefix="treadle-chaos-disk-"))
     command = ["/usr/bin/env", "mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m,mode=755", "tmpfs"]
@@ -37,7 +37,7 @@ def small_disk() -> Iterator[Path | None]:
 
 
 @contextmanager
-def filled(around: World, disk: Path | None) -> Iterator[None]:
+def filled(around: World, disk: Path | None) -> Generator[None]:
     """No more room: to the last byte of the disk, or by a limit on every file."""
     if disk is None:
         for process in around.service.family():

@@ -1,7 +1,7 @@
 """Kill -9 at every step boundary of every node type: nothing is lost, nothing is done twice."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -100,7 +100,7 @@ def begin(watched: Watched, scenario: Scenario, boundary: Boundary, tag: str, st
 
 
 @contextmanager
-def axe(watched: Watched, boundary: Boundary, tag: str) -> Iterator[Trap]:
+def axe(watched: Watched, boundary: Boundary, tag: str) -> Generator[Trap]:
     """Have the worker killed at this boundary, once."""
     around, trap = watched.world, Trap(writes(boundary.label), boundary.moment)
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
@@ -20,7 +20,7 @@ KINDS = [one for one in SCENARIOS if one.name in {"once", "chain", "map", "agent
 
 
 @contextmanager
-def another_worker(around: World) -> Iterator[None]:
+def another_worker(around: World) -> Generator[None]:
     """A second one beside that of the supervisor."""
     command = [sys.executable, "-m", "treadle.platform.cli", "worker"]
     process = subprocess.Popen(

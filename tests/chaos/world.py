@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,7 +101,7 @@ def world(
     patience_s: float = 90.0,
     base: Path | None = None,
     **environment: str,
-) -> Iterator[World]:
+) -> Generator[World]:
     """Start everything in a home of its own, below `base`, and end it without a trace."""
     # For root, pytest's own folder is closed to the user who runs PostgreSQL then.
     home = Path(tempfile.mkdtemp(prefix="treadle-chaos-", dir=base))

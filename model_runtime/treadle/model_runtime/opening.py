@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -47,7 +47,7 @@ def open_checkpoint(settings: RuntimeSettings, ranks: ProcessRanks | None = None
 
 
 @contextmanager
-def sharing(settings: RuntimeSettings) -> Iterator[ProcessRanks | None]:
+def sharing(settings: RuntimeSettings) -> Generator[ProcessRanks | None]:
     """The ranks of one model, from start to end; none if it stays in one process.
 
     Under torchrun every rank comes here by itself; otherwise rank 0 starts the others.

@@ -63,6 +63,8 @@ def join(*, rank: int | None = None, size: int | None = None, meet: str = "env:/
         device = torch.device("cuda", mine % torch.cuda.device_count())
         torch.cuda.set_device(device)
     plans = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    if not isinstance(plans, distributed.ProcessGroup):  # a number, for ranks that are left out
+        raise TypeError(f"rank {mine} was left out of the group of all ranks")
     log.info("ranks.joined rank=%d size=%d device=%s", mine, all_ranks, device)
     return ProcessRanks(mine, all_ranks, device, plans)
 

@@ -17,7 +17,7 @@ from typing import Any  # bodies are whatever JSON is sent
 
 from typing_extensions import override
 
-KIND = "%KIND%"
+KIND = Path("%KIND%").name  # "vllm" or "sglang": the tests write it here
 FLAGS = Path("%FLAGS%")
 STATE = Path("%STATE%")  # a folder in which the tests look, and through which they interfere
 METRICS = {

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -192,7 +193,7 @@ class Probe:
                 answer = await client.request(method, url, json=body)
             except httpx.HTTPError:
                 return False
-        return answer.status_code == httpx.codes.OK
+        return answer.status_code == HTTPStatus.OK
 
 
 async def _always() -> bool:

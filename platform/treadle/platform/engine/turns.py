@@ -91,7 +91,7 @@ WHERE r.id = ANY(%(runs)s::uuid[]) AND NOT EXISTS (
 
 _ARE_LIMITED = "SELECT EXISTS (SELECT FROM limits) AS are"
 # Claims of limited runs come one after the other, in all workers: the next counts what one took.
-_LOCK_KEY = 7_270_153
+_LOCK_KEY = "7270153"
 LOCK = f"SELECT pg_advisory_lock({_LOCK_KEY})"
 UNLOCK = f"SELECT pg_advisory_unlock({_LOCK_KEY})"
 

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false, reportUntypedFunctionDecorator=false
-# pyright: reportMissingParameterType=false, reportUnknownParameterType=false
+# pyright: reportIndexIssue=false, reportMissingParameterType=false, reportUnknownParameterType=false
 """The chosen experts of a batch in two launches, whatever the choice.
 
 Picks (a token and one of its experts) are sorted by expert and padded to tiles, so that a tile

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false, reportUntypedFunctionDecorator=false
-# pyright: reportMissingParameterType=false, reportUnknownParameterType=false
+# pyright: reportIndexIssue=false, reportMissingParameterType=false, reportUnknownParameterType=false
 """Decode over the paged latent cache: every head of a token against rows that are read once.
 
 The absorbed form makes latent attention multi-query: one row of `kv_rank + rope` values is key to
