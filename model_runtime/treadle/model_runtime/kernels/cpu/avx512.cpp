@@ -18,7 +18,6 @@
 #endif
 #define TREADLE_ISA avx512
 #define TREADLE_WIDTH 16
-#define TREADLE_BF16_DOT
 #include "forward.h"
 
 namespace treadle {

@@ -63,17 +63,11 @@ TREADLE_INLINE void dot_bf16(const uint16_t* x, size_t ldx, const uint8_t* w, si
     for (int m = 0; m < M; m++) {
       uint32_t pair;
       std::memcpy(&pair, x + m * ldx + k, 4);
-#if defined(TREADLE_BF16_DOT)  // a target by pragma defines no macro of the compiler's
-      const __m512bh xk = (__m512bh)_mm512_set1_epi32((int)pair);
-      for (int t = 0; t < NT; t++)
-        acc[m][t] = (f16x)_mm512_dpbf16_ps((__m512)acc[m][t], xk, (__m512bh)wk[t]);
-#else
       const f16x x0 = lower(splat(pair)), x1 = upper(splat(pair));
       for (int t = 0; t < NT; t++) {
         acc[m][t] += x0 * lower(wk[t]);
         acc[m][t] += x1 * upper(wk[t]);
       }
-#endif
     }
   }
 }
