@@ -85,7 +85,7 @@ class ForgetfulJournal:
     async def durable(self) -> None:
         """At once."""
 
-    def delta(self, record_path: str, text: str) -> None:
+    def delta(self, step: StepRecord, text: str) -> None:
         """Nobody watches."""
 
 

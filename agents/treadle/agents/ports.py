@@ -115,8 +115,11 @@ class Journal(Protocol):
         """
         ...
 
-    def delta(self, record_path: str, text: str) -> None:
-        """Pass on a piece of a model's answer to whoever watches; not stored."""
+    def delta(self, step: StepRecord, text: str) -> None:
+        """Pass on a piece of a model's answer to whoever watches; not stored.
+
+        `step` says where: any entry of the step that asked the model.
+        """
         ...
 
 

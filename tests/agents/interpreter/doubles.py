@@ -41,7 +41,7 @@ class MemoryJournal:
     ) -> None:
         self.committed = list(committed)
         self.pending: list[StepRecord] = []
-        self.deltas: list[tuple[str, str]] = []
+        self.deltas: list[tuple[StepRecord, str]] = []
         self.moments = 0
         self.waits = 0
         self._crash_at = crash_at
@@ -66,8 +66,8 @@ class MemoryJournal:
         self._pass_moment()
         self.commit()
 
-    def delta(self, record_path: str, text: str) -> None:
-        self.deltas.append((record_path, text))
+    def delta(self, step: StepRecord, text: str) -> None:
+        self.deltas.append((step, text))
 
     async def reached(self, path: str, status: str) -> None:
         """Return once a step has this status."""

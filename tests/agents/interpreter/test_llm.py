@@ -60,7 +60,8 @@ async def test_text_is_the_output_and_reasoning_stays_apart(stage: Stage) -> Non
         ("user", "Greet Ada."),
     ]
     assert (request.model, request.temperature, request.stop) == ("big", 0.5, ["END"])
-    assert stage.journal.deltas == [("ask", "Hello Ada.")]
+    ((step, text),) = stage.journal.deltas
+    assert (step.path, step.node, step.item, text) == ("ask", "ask", None, "Hello Ada.")
 
 
 async def test_a_schema_gives_the_parsed_value(stage: Stage) -> None:

@@ -6,7 +6,7 @@ from tests.platform.engine.conftest import Engine, step
 from typing_extensions import override
 
 from treadle.agents.errors import LeaseLost
-from treadle.agents.ports import Journal, StepStatus
+from treadle.agents.ports import Journal, StepRecord, StepStatus
 from treadle.platform.engine.claims import Claims
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.ids import RunId
@@ -31,7 +31,7 @@ async def take(engine: Engine, run: RunId) -> RunJournal:
     )
 
 
-def drop(run: RunId, path: str, text: str) -> None:
+def drop(run: RunId, record: StepRecord, text: str) -> None:
     """Nobody watches."""
 
 

@@ -1,15 +1,55 @@
-"""Streams of events and who reads them too slowly; the sockets are real."""
+"""Streams of events: pieces of answers in them, and who reads too slowly; the sockets are real."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
+from tests.doubles.model_server import ModelServer, says
 
 from treadle.platform.runs.streams import EventStream
+from treadle.platform.settings import Settings
+from treadle.workers.process import WorkerService
+
+NESTED = """\
+treadle: 1
+name: nested
+version: 1.0.0
+nodes:
+  alone:
+    use: loop
+    max: 2
+    nodes: {again: {use: llm, with: {prompt: Again}}}
+    until: "false"
+    output: ${{ again }}
+  rows:
+    use: map
+    over: [a, b]
+    as: row
+    nodes:
+      refine:
+        use: loop
+        max: 2
+        nodes:
+          ask: {use: llm, with: {prompt: "Ask ${{ row }}"}}
+          cells:
+            use: map
+            over: [x, y]
+            as: cell
+            nodes: {fill: {use: llm, with: {prompt: "Fill ${{ row }} ${{ cell }}"}}}
+            output: ${{ fill }}
+        until: "false"
+        output: ${{ cells }}
+    output: ${{ refine }}
+outputs: {rows: "${{ rows }}", alone: "${{ alone }}"}
+"""
 
 
 class Source:
@@ -71,3 +111,53 @@ async def test_a_reader_who_goes_on_reading_is_not(port: int, source: Source) ->
     writer.close()
     async with asyncio.timeout(20):
         await source.is_closed.wait()
+
+
+@pytest.fixture
+def model() -> Iterator[ModelServer]:
+    with ModelServer(says("Hello there.")) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(settings: Settings, model: ModelServer) -> Settings:
+    return settings.model_copy(update={"model_url": model.url, "model_name": "any"})
+
+
+@pytest.mark.slow
+async def test_pieces_of_answers_name_their_step_as_its_own_events_do(
+    client: httpx.AsyncClient, worker: WorkerService
+) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=1.5)  # time enough to begin to follow it
+    order = {"template": NESTED, "run_at": soon.isoformat()}
+    answer = await client.post("/v1/runs", json=order)
+    assert answer.status_code == 202, answer.text
+    told = await client.get(f"/v1/runs/{answer.json()['id']}/events", timeout=60)
+    events = [_read(block) for block in told.text.split("\n\n") if "data: " in block]
+    deltas = [event for event in events if event["type"] == "step.delta"]
+    assert {tuple(delta) for delta in deltas} == {
+        ("run", "type", "at", "node", "path", "item", "text")
+    }
+    assert all(datetime.fromisoformat(delta["at"]) >= soon for delta in deltas)
+    steps = {event["path"]: event for event in events if event["type"] == "step.succeeded"}
+    assert all(
+        (delta["node"], delta["item"])
+        == (steps[delta["path"]]["node"], steps[delta["path"]]["item"])
+        for delta in deltas
+    )
+    items = {delta["path"]: delta["item"] for delta in deltas}
+    passes = [(row, turn) for row in (0, 1) for turn in (0, 1)]
+    assert items == {
+        **{f"alone[{turn}].again": None for turn in (0, 1)},
+        **{f"rows[{row}].refine[{turn}].ask": row for row, turn in passes},
+        **{
+            f"rows[{row}].refine[{turn}].cells[{cell}].fill": [row, cell]
+            for row, turn in passes
+            for cell in (0, 1)
+        },
+    }
+
+
+def _read(block: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(block.partition("data: ")[2])
+    return event

@@ -36,11 +36,12 @@ async def call_model(turn: Turn, request: ChatRequest, *, number: int) -> Said:
 async def _make(turn: Turn, request: ChatRequest, call: str) -> StepRecord:
     await turn.journal.durable()
     started_at = turn.ports.clock.now()
+    step = turn.record(StepStatus.RUNNING)
     try:
         completion = await turn.ports.models.complete(
             request,
             timeout_s=turn.node.policy.timeout_s or UNLIMITED_S,
-            on_delta=lambda text: turn.journal.delta(turn.path, text),
+            on_delta=lambda text: turn.journal.delta(step, text),
         )
     except ToolError as error:
         raise StepFailed(

@@ -44,7 +44,7 @@ class MemoryJournal:
     async def durable(self) -> None:
         """See `Journal`."""
 
-    def delta(self, record_path: str, text: str) -> None:
+    def delta(self, step: StepRecord, text: str) -> None:
         """See `Journal`: nobody watches."""
 
     def step(self, path: str) -> StepRecord | None:

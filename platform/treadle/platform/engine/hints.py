@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from treadle.agents.ports import StepRecord
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.platform.engine.claims import ClaimedRun
 from treadle.platform.engine.ids import RunId
@@ -26,6 +27,12 @@ SMALL = 16 * 1024
 def delta_channel(run: RunId) -> str:
     """Where pieces of this run's model answers are published while it makes them."""
     return f"treadle:deltas:{run}"
+
+
+def write_delta(step: StepRecord, text: str, *, at: datetime) -> str:
+    """A piece of a model's answer, as a message; the step is named as in its own entries."""
+    said = {"at": at.isoformat(), "node": step.node, "path": step.path, "item": step.item}
+    return json.dumps({**said, "text": text})
 
 
 @dataclass(frozen=True, slots=True)

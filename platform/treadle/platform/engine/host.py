@@ -17,7 +17,7 @@ from uuid import UUID
 
 from treadle.agents.errors import LeaseLost
 from treadle.agents.interpreter import Closed, Gate
-from treadle.agents.ports import Outcome
+from treadle.agents.ports import Outcome, StepRecord
 from treadle.platform.engine.broadcast import Listener, Speaker
 from treadle.platform.engine.claims import ClaimedRun, Claims
 from treadle.platform.engine.connections import EngineConnection
@@ -31,6 +31,7 @@ from treadle.platform.engine.hints import (
     SIGNALS,
     delta_channel,
     write_claims,
+    write_delta,
     write_hints,
 )
 from treadle.platform.engine.ids import RunId
@@ -439,5 +440,5 @@ class RunHost:
                 if any(entry.is_progress for entry in one.commit.entries):
                     self._clear(one.commit.lease.run)
 
-    def _delta(self, run: RunId, path: str, text: str) -> None:
-        self._speaker.say(delta_channel(run), json.dumps({"path": path, "text": text}))
+    def _delta(self, run: RunId, step: StepRecord, text: str) -> None:
+        self._speaker.say(delta_channel(run), write_delta(step, text, at=datetime.now(UTC)))

@@ -41,7 +41,7 @@ class RunJournal:
 
     Args:
         ledger: How far the run was when it was claimed.
-        on_delta: Takes pieces of model answers: run, path, text.
+        on_delta: Takes pieces of model answers: run, an entry of the step, text.
         inbox: What came for the run from outside.
         on_started: Takes the runs that it has just started.
         trace: Sees every record.
@@ -53,7 +53,7 @@ class RunJournal:
         writer: LogWriter,
         *,
         ledger: Ledger,
-        on_delta: Callable[[RunId, str, str], None],
+        on_delta: Callable[[RunId, StepRecord, str], None],
         inbox: Inbox | None = None,
         on_started: Callable[[Sequence[RunId]], None] | None = None,
         trace: Trace | None = None,
@@ -106,6 +106,6 @@ class RunJournal:
         if self._on_started is not None and runs:
             self._on_started(runs)
 
-    def delta(self, record_path: str, text: str) -> None:
+    def delta(self, step: StepRecord, text: str) -> None:
         """See `Journal`."""
-        self._on_delta(self._lease.run, record_path, text)
+        self._on_delta(self._lease.run, step, text)

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncGenerator
+from datetime import datetime
 
 from treadle.agents.values import JsonObject
 from treadle.platform.db.ids import WorkspaceId
@@ -16,15 +16,13 @@ from treadle.platform.runs.views import LogRow, show_time
 
 HEARTBEAT = ": still here\n\n"
 HEARTBEAT_S = 15.0
-_INDEX = re.compile(r"\[(\d+)\]")
+DELTA = "step.delta"
 _END = object()
 
 
 def show_event(run: RunId, row: LogRow) -> str:
     """One event; its id is the place in the log to resume from."""
-    body: JsonObject = {"run": str(run), "type": row.type, "at": show_time(row.at)}
-    if row.type.startswith("step."):
-        body |= {"node": None, "path": None, "item": None}
+    body = _body(run, row.type, row.at)
     body |= {key: value for key, value in row.entry.items() if key not in {"t", "large", "extra"}}
     if "large" in row.entry:
         body["output"] = row.entry["large"]
@@ -33,19 +31,16 @@ def show_event(run: RunId, row: LogRow) -> str:
 
 def show_delta(run: RunId, message: bytes) -> str:
     """A piece of a model's answer, as it is made; without an id, because it is kept nowhere."""
-    delta = json.loads(message)
-    path = str(delta["path"])
-    indexes = [int(index) for index in _INDEX.findall(path)]
-    body = {
-        "run": str(run),
-        "type": "step.delta",
-        "at": delta.get("at"),
-        "node": _INDEX.sub("", path),
-        "path": path,
-        "item": None if not indexes else indexes[0] if len(indexes) == 1 else indexes,
-        "text": delta["text"],
-    }
-    return f"event: step.delta\ndata: {json.dumps(body)}\n\n"
+    delta: JsonObject = json.loads(message)
+    at = datetime.fromisoformat(str(delta.pop("at")))
+    body = _body(run, DELTA, at) | delta
+    return f"event: {DELTA}\ndata: {json.dumps(body)}\n\n"
+
+
+def _body(run: RunId, kind: str, at: datetime) -> JsonObject:
+    """What every event has."""
+    body: JsonObject = {"run": str(run), "type": kind, "at": show_time(at)}
+    return body | {"node": None, "path": None, "item": None} if kind.startswith("step.") else body
 
 
 async def stream_events(
