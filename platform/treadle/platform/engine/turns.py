@@ -89,6 +89,19 @@ WHERE r.id = ANY(%(runs)s::uuid[]) AND NOT EXISTS (
 )
 """  # noqa: S608 - composed of literals
 
+IS_HELD_BACK = """CASE WHEN runs.status = 'queued' AND NOT runs.is_pure
+    AND (runs.wake_at IS NULL OR runs.wake_at <= now())
+THEN EXISTS (
+    SELECT FROM limits l
+    WHERE l.workspace_id = runs.workspace_id AND l.template IN ('', runs.template) AND l.runs <= (
+        SELECT count(*) FROM runs b
+        WHERE b.status = 'running' AND b.workspace_id = l.workspace_id
+            AND l.template IN ('', b.template)
+    )
+) ELSE false END"""
+"""Of a row of `runs`: whether a limit holds it back. Looks at the limits only for a run that is
+queued and due, and counts only where there is one."""
+
 _ARE_LIMITED = "SELECT EXISTS (SELECT FROM limits) AS are"
 # Claims of limited runs come one after the other, in all workers: the next counts what one took.
 _LOCK_KEY = "7270153"

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Boolean, Row, literal_column, select, text
 
 from treadle.agents.values import JsonValue
 from treadle.platform.db.database import TenantConnection
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.models import log, run_values, runs
+from treadle.platform.engine.turns import IS_HELD_BACK
 from treadle.platform.errors import NotFound
 from treadle.platform.runs.errors import RunFinished
 from treadle.platform.runs.views import LogRow, RunRow
@@ -19,7 +20,7 @@ MOST_ROWS = 1000
 _SHOWN = (
     runs.c.id, runs.c.root_id, runs.c.agent, runs.c.template, runs.c.version, runs.c.sha256,
     runs.c.status, runs.c.inputs, runs.c.outputs, runs.c.error, runs.c.created_at,
-    runs.c.started_at, runs.c.finished_at,
+    runs.c.started_at, runs.c.finished_at, literal_column(IS_HELD_BACK, Boolean),
 )  # fmt: skip
 
 

@@ -47,7 +47,11 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run without its log."""
+    """A run without its log.
+
+    Attributes:
+        is_held_back: Whether it is queued and due, and a limit lets no more runs begin.
+    """
 
     id: RunId
     root_id: UUID
@@ -62,6 +66,7 @@ class RunRow:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    is_held_back: bool = False
 
 
 @dataclass(slots=True)
@@ -188,11 +193,19 @@ def show_run(run: RunRow, progress: Progress, template: Template) -> JsonObject:
         "error": run.error,
         "usage": _usage(steps),
         "steps": _top_level(steps, template),
-        "waiting_for": progress.waiting_for if run.status not in ENDED else [],
+        "waiting_for": _waiting_for(run, progress),
         "created_at": show_time(run.created_at),
         "started_at": show_time(run.started_at),
         "finished_at": show_time(run.finished_at),
     }
+
+
+def _waiting_for(run: RunRow, progress: Progress) -> list[JsonValue]:
+    if run.status in ENDED:
+        return []
+    kind = WaitKind.CAPACITY.value
+    held_back: JsonObject = {"kind": kind, "id": kind, "node": None, "until": None}
+    return [*progress.waiting_for, *([held_back] if run.is_held_back else [])]
 
 
 def is_dropped(run: RunRow, progress: Progress) -> bool:
