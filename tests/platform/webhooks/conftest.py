@@ -4,12 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
 from tests.platform.runs.conftest import database, settings, worker
 
 from treadle.integrations.egress import Policy, build_client
+from treadle.platform.approvals.tokens import WaitTokens
 from treadle.platform.connections.vault import Vault
 from treadle.platform.db.database import Database
 from treadle.platform.installation import installation_secret
@@ -60,5 +62,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def courier(settings: Settings, database: Database) -> AsyncIterator[Courier]:
     guard = build_client(Policy.parse(settings.egress_allow))
-    yield Courier(database, Vault(installation_secret(settings)), guard)
+    secret = installation_secret(settings)
+    page_url = partial(WaitTokens(secret).page_url, public_url="http://treadle.test/")
+    yield Courier(database, Vault(secret), guard, page_url=page_url)
     await guard.aclose()

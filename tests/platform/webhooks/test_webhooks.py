@@ -1,6 +1,7 @@
 """Webhooks out: what is told, signed, tried again and logged."""
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -186,11 +187,15 @@ async def test_private_addresses_and_redirects_are_not_followed(
     assert (redirected["status"], redirected["tries"][0]["status"]) == ("pending", 302)
 
 
-async def test_an_approval_that_waits_is_told(
-    client: httpx.AsyncClient, worker: WorkerService, courier: Courier, receiver: Receiver
+async def test_an_approval_that_waits_is_told_with_the_address_of_its_page(
+    client: httpx.AsyncClient,
+    anonymous: httpx.AsyncClient,
+    worker: WorkerService,
+    courier: Courier,
+    receiver: Receiver,
 ) -> None:
     assert worker is not None
-    await make(client, receiver.url, events=["approval.waiting"])
+    webhook = await make(client, receiver.url, events=["approval.waiting"])
     queued = await run(client, ASKS, wait_s=0)
     async with asyncio.timeout(60):
         while not receiver.requests:
@@ -200,3 +205,25 @@ async def test_an_approval_that_waits_is_told(
     assert (told["run"], told["node"], told["title"]) == (queued["id"], "sure", "Go on?")
     open_ones = (await client.get("/v1/approvals")).json()["items"]
     assert [one["id"] for one in open_ones] == [told["id"]]
+
+    assert told["url"].startswith("http://treadle.test/a/")
+    page = await anonymous.get(told["url"])
+    assert (page.status_code, "Go on?" in page.text) == (200, True)
+    headers, body = receiver.requests[0]
+    assert is_signed(
+        webhook["secret"],
+        headers["webhook-signature"],
+        message=headers["webhook-id"],
+        timestamp=headers["webhook-timestamp"],
+        body=body,
+    )
+    (kept,) = await deliveries(client, webhook)
+    assert "url" not in json.loads(kept["payload"])["data"]  # who may read the log may not decide
+    answered = await anonymous.post(told["url"], data={"action": "go"})
+    assert answered.status_code == 200
+    async with asyncio.timeout(60):
+        shown = queued
+        while shown["status"] != "succeeded":
+            await asyncio.sleep(0.05)
+            shown = (await client.get(f"/v1/runs/{queued['id']}")).json()
+    assert shown["outputs"] == {"action": "go"}

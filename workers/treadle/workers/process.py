@@ -81,7 +81,7 @@ class WorkerService:
         ring_again_s: float = RING_AGAIN_S,
     ) -> None:
         urls, secret = urls_of(settings), installation_secret(settings)
-        public_url = settings.public_url or f"http://{settings.host}:{settings.port}"
+        public_url = _public_url(settings)
         self._waiting = EngineConnection(urls.database)
         endpoints = _endpoints(settings)
         self._models = models = OpenAIModelClient(endpoints)
@@ -110,7 +110,7 @@ class WorkerService:
                 connection=self._waiting,
                 tokens=WaitTokens(secret),
                 clock=SystemClock(),
-                public_url=public_url.rstrip("/"),
+                public_url=public_url,
             ),
             caches=partial(WorkspaceCache, self._database),
             prices=endpoints.dearest,
@@ -165,7 +165,7 @@ class SchedulerService:
     """A scheduler: sweeps more often than workers do, and rings for what it finds."""
 
     def __init__(self, settings: Settings) -> None:
-        urls = urls_of(settings)
+        urls, secret = urls_of(settings), installation_secret(settings)
         self._connection = EngineConnection(urls.database)
         self._sweeper = Sweeper(self._connection)
         self._bell = Bell(urls.redis)
@@ -182,7 +182,8 @@ class SchedulerService:
             on_cancelled=lambda runs: tell_cancelled(self._speaker, runs),
         )
         self._guard = build_client(_policy(settings))
-        self._courier = Courier(self._database, Vault(installation_secret(settings)), self._guard)
+        page_url = partial(WaitTokens(secret).page_url, public_url=_public_url(settings))
+        self._courier = Courier(self._database, Vault(secret), self._guard, page_url=page_url)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -240,6 +241,10 @@ def _endpoints(settings: Settings) -> EndpointTable:
         key=settings.model_api_key,
         name=settings.model_name,
     )
+
+
+def _public_url(settings: Settings) -> str:
+    return settings.public_url or f"http://{settings.host}:{settings.port}"
 
 
 def _policy(settings: Settings) -> Policy:

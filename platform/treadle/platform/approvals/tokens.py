@@ -27,6 +27,10 @@ class WaitTokens:
         """The token of `/a/{token}`."""
         return _make(self._page, wait)
 
+    def page_url(self, wait: UUID, *, public_url: str) -> str:
+        """The page's address, for whoever is told of the wait."""
+        return f"{public_url.rstrip('/')}/a/{self.page(wait)}"
+
     def callback(self, wait: UUID) -> str:
         """The token of `/v1/callbacks/{token}`."""
         return _make(self._callback, wait)

@@ -73,7 +73,7 @@ class RunWaits:
 
     def page(self, wait: Wait) -> str:
         """See `Waits`."""
-        return f"{self.room.public_url}/a/{self.room.tokens.page(UUID(wait.id))}"
+        return self.room.tokens.page_url(UUID(wait.id), public_url=self.room.public_url)
 
 
 class RunChildren:

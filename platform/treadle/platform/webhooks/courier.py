@@ -4,10 +4,13 @@ A delivery that was taken comes back if its process dies: it may arrive twice, u
 """
 
 import asyncio
+import json
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -29,6 +32,7 @@ from treadle.platform.webhooks.repository import (
     read_delivery,
     record_try,
 )
+from treadle.platform.webhooks.schemas import EventType
 from treadle.platform.webhooks.signature import sign
 
 SECRET = "secret"  # noqa: S105 - the field's name in the vault
@@ -63,12 +67,25 @@ _TAKE = text(
 
 
 class Courier:
-    """Delivers events."""
+    """Delivers events.
 
-    def __init__(self, database: Database, vault: Vault, guard: GuardedClient) -> None:
+    Args:
+        page_url: Of an approval. It lets whoever has it decide, so it is made when it is sent and
+            stands neither in the database nor in the log of deliveries.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        guard: GuardedClient,
+        *,
+        page_url: Callable[[UUID], str],
+    ) -> None:
         self._database = database
         self._vault = vault
         self._guard = guard
+        self._page_url = page_url
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -132,7 +149,7 @@ class Courier:
         """The answer's status, and what went wrong."""
         if not webhook.enabled:
             return None, "the webhook is disabled"
-        message, timestamp, body = str(delivery.id), int(time.time()), delivery.payload.encode()
+        message, timestamp, body = str(delivery.id), int(time.time()), self._body(delivery)
         try:
             place = Place(workspace, webhook.id, SECRET, version=1)
             secret = self._vault.open(webhook.sealed, place)
@@ -153,6 +170,14 @@ class Courier:
             return None, error.message.replace("\0", "")
         is_fine = response.is_success
         return response.status_code, None if is_fine else f"answered {response.status_code}"
+
+    def _body(self, delivery: Delivery) -> bytes:
+        """The same at every attempt."""
+        if delivery.type is not EventType.APPROVAL_WAITING:
+            return delivery.payload.encode()
+        event = json.loads(delivery.payload)
+        event["data"]["url"] = self._page_url(UUID(event["data"]["id"]))
+        return json.dumps(event).encode()
 
 
 def _outcome(delivery: Delivery, *, is_delivered: bool) -> tuple[str, timedelta]:

@@ -39,7 +39,7 @@ webhook_deliveries = tenant_table(
     Column("id", Uuid, nullable=False),
     Column("webhook_id", Uuid, nullable=False),
     Column("type", Text, nullable=False),
-    # The body, byte for byte as it is signed.
+    # The body as it is signed; that of an approval without the page's address.
     Column("payload", Text, nullable=False),
     # `pending`, `delivered`, `failed` (given up).
     Column("status", Text, nullable=False, server_default=text("'pending'")),
