@@ -148,7 +148,7 @@ def test_mtp_drafts_like_the_plain_module() -> None:
     fused = fuse(plain)
     assert fused.mtp_depth == 1
     tokens, hidden = tokens_of(97, 20), torch.randn(20, 64)
-    batch = lay_out([Span(tokens, 1, list(range(20)), first=1)])
+    batch = lay_out([Span(tokens, 1, list(range(21)), first=1)])
     drafts = [m.draft_states(batch, hidden, empty_cache(m, 32)) for m in (plain, fused)]
     assert distance(drafts[1], drafts[0]) <= 1e-5
 
