@@ -41,13 +41,14 @@ ENGLISH = Language(
     questions=("what is {}", "how to choose {}", "how much does {} cost"),
     how_to=("how to {}", "{} step by step", "{} tutorial", "{} checklist"),
     modifiers=("best {}", "{} guide", "{} for beginners"),
+    # A cap cuts the last ones: what a buyer types comes before what a reader does.
     by_kind={
         Kind.SOFTWARE: (
-            "how does {} work",
-            "{} examples",
             "{} software",
             "{} tools",
             "{} pricing",
+            "how does {} work",
+            "{} examples",
             "{} for small business",
             "{} tutorial",
             "{} template",
@@ -70,13 +71,13 @@ ENGLISH = Language(
         ),
         Kind.TRAVEL: (
             "guided {}",
+            "book {}",
             "{} itinerary",
             "{} packing list",
             "best time for {}",
             "{} prices",
             "{} for families",
             "{} reviews",
-            "book {}",
         ),
         Kind.OTHER: (
             "how does {} work",
