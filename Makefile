@@ -73,10 +73,33 @@ check: setup ## Format, lint, types, layers, generated docs, fast tests
 	$(BIN)/pytest -q -m "not slow"
 
 types: mypy pyright
+.PHONY: types mypy pyright
 
-mypy pyright: setup
-	$(BIN)/$@
-.PHONY: mypy pyright
+mypy: setup
+	$(BIN)/mypy
+
+# pyright keeps nothing between its runs, so it looks at a part again only when a file of it, or of
+# what it imports, has changed. `make clean` forgets what was seen.
+SEEN := $(VENV)/.pyright
+python_files = $(shell find $(1) -name '*.py')
+SERVICE_FOLDERS := integrations agents platform workers
+PARTS := $(SERVICE_FOLDERS) model_runtime tests scripts
+pyright: $(PARTS:%=$(SEEN)/%) $(SEEN)/tests-model_runtime
+
+$(SEEN)/integrations: $(call python_files,integrations)
+$(SEEN)/agents: $(call python_files,integrations agents)
+$(SEEN)/platform: $(call python_files,integrations agents platform)
+$(SEEN)/workers: $(call python_files,$(SERVICE_FOLDERS))
+$(SEEN)/scripts: $(call python_files,$(SERVICE_FOLDERS) model_runtime scripts)
+$(SEEN)/model_runtime: $(call python_files,model_runtime)
+$(SEEN)/tests: $(call python_files,$(SERVICE_FOLDERS) tests)
+$(SEEN)/tests-model_runtime: $(call python_files,model_runtime scripts tests/model_runtime)
+
+$(SEEN)/%: LOOKED_AT = $(subst -,/,$*)
+$(SEEN)/tests: LOOKED_AT = $(filter-out tests/model_runtime/,$(wildcard tests/*/ tests/*.py))
+$(SEEN)/%: pyproject.toml constraints.txt | setup
+	$(BIN)/pyright $(LOOKED_AT)
+	@mkdir -p $(SEEN) && touch $@
 
 layers: setup ## Import rules between the folders
 	$(BIN)/lint-imports
