@@ -8,11 +8,11 @@ from treadle.agents.cassettes import (
     Cassette,
     CassetteInvalid,
     Recorded,
-    Replay,
     recorded_steps,
     redacted,
-    replay,
 )
+from treadle.agents.cassettes.comparison import Replay
+from treadle.agents.cassettes.replaying import replay
 from treadle.agents.language import Template, parse_template
 from treadle.agents.values import JsonValue
 from treadle.integrations.registry import all_tools

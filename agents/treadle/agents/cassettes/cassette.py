@@ -11,9 +11,9 @@ from treadle.agents.language import Template
 from treadle.agents.language.walk import inner_nodes
 from treadle.agents.nodes.loop import LoopNode
 from treadle.agents.nodes.map import MapNode
+from treadle.agents.nodes.outside import reaches_outside
 from treadle.agents.nodes.switch import SwitchNode
 from treadle.agents.nodes.union import Node
-from treadle.agents.testing.stand_ins import reaches_outside
 from treadle.integrations.registry import AnyTool
 
 LARGEST = 32 * 1024 * 1024

@@ -18,11 +18,12 @@ from treadle.agents.language import Template, declared_inputs, parse_template, v
 from treadle.agents.nodes.agent import AgentNode
 from treadle.agents.nodes.fields import Value
 from treadle.agents.nodes.llm import LlmNode
+from treadle.agents.nodes.outside import reaches_outside
 from treadle.agents.nodes.union import Node
 from treadle.agents.ports import Ports
 from treadle.agents.steps.graph import EffectWork, Work
 from treadle.agents.steps.turn import Turn
-from treadle.agents.testing.stand_ins import passed_on, reaches_outside
+from treadle.agents.testing.stand_ins import passed_on
 from treadle.agents.testing.surroundings import (
     Artifacts,
     IsolatedTools,

@@ -11,17 +11,10 @@ from typing_extensions import override
 from treadle.agents.language.document import dotted
 from treadle.agents.language.model import Template, TemplateTest
 from treadle.agents.language.walk import expressions
-from treadle.agents.nodes.agent import AgentNode
-from treadle.agents.nodes.approval import ApprovalNode
-from treadle.agents.nodes.chat import ReplyNode
-from treadle.agents.nodes.child import ChildNode
 from treadle.agents.nodes.fields import Value
-from treadle.agents.nodes.knowledge import KnowledgeNode
-from treadle.agents.nodes.llm import LlmNode
+from treadle.agents.nodes.outside import reaches_outside
 from treadle.agents.nodes.set import SetNode
-from treadle.agents.nodes.tool import ToolNode
 from treadle.agents.nodes.union import Node
-from treadle.agents.nodes.wait import WaitNode
 from treadle.agents.steps.graph import EffectWork, PureWork, Work
 from treadle.agents.steps.turn import Turn
 from treadle.agents.testing.errors import MockMissing
@@ -92,22 +85,6 @@ class UnmockedWork(EffectWork):
     @override
     async def attempt(self, turn: Turn) -> JsonValue:
         raise MockMissing(self.node, self.use)
-
-
-def reaches_outside(node: Node, tools: Mapping[str, AnyTool]) -> bool:
-    """Whether only a mock or a recorded answer can stand for a node where nothing is outside."""
-    match node:
-        case ToolNode():
-            return not tools[node.use].is_local
-        case WaitNode():
-            return bool(node.config.callback)
-        case (
-            LlmNode() | AgentNode() | ApprovalNode() | ChildNode()
-            | KnowledgeNode() | ReplyNode()
-        ):  # fmt: skip
-            return True
-        case _:
-            return False
 
 
 def node_path(template_path: str) -> str:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from treadle.agents.cassettes import Cassette, CassetteInvalid, Replay, replay
+from treadle.agents.cassettes import Cassette, CassetteInvalid
+from treadle.agents.cassettes.comparison import Replay
+from treadle.agents.cassettes.replaying import replay
 from treadle.agents.language import Template
 from treadle.agents.testing import Report, Verdict, junit_xml, run_tests
 from treadle.integrations.registry import all_tools
