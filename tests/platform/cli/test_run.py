@@ -136,6 +136,11 @@ def test_an_unknown_template_is_named(service: Installation) -> None:
     assert "no-such-thing" in ran.stderr
 
 
+def _heed_ctrl_c() -> None:
+    """As at a terminal: what a shell starts in the background ignores SIGINT, and so do its own."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_the_run_and_says_how_to_follow_it(
     service: Installation, tmp_path: Path
 ) -> None:
@@ -148,6 +153,7 @@ def test_ctrl_c_leaves_the_run_and_says_how_to_follow_it(
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
+            preexec_fn=_heed_ctrl_c,
         )
         with process, service.client() as client:
             wait_until(lambda: bool(client.list_runs(template="slow").items), "the run")
