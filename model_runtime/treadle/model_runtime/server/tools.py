@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from treadle.model_runtime.errors import BadRequest
 from treadle.model_runtime.grammar import check_schema
 from treadle.model_runtime.parse import END_THINK, CallFormat
+from treadle.model_runtime.server.closing import closed
 from treadle.model_runtime.server.schemas import ChatRequest, NamedTool, Tool
 from treadle.model_runtime.tokenizer import Tokenizer
 
@@ -126,13 +127,14 @@ def _call_rules(
 
 
 def _json_rule(schema: JsonValue) -> str:
-    """The schema, with white space as models write it.
+    """The schema, with white space as models write it and no keys beside those it lists.
 
-    Where it is free, a small model writes nothing else until its tokens are spent.
+    Where they are free, a small model writes nothing else until its tokens are spent.
     """
-    if not isinstance(schema, dict):
-        return json.dumps(schema)
-    return json.dumps({**schema, "x-guidance": SPACING})
+    narrower = closed(schema)
+    if not isinstance(narrower, dict):
+        return json.dumps(narrower)
+    return json.dumps({**narrower, "x-guidance": SPACING})
 
 
 def in_words(
