@@ -131,8 +131,9 @@ def wants(*calls: tuple[str, str]) -> Wants:
 class ScriptedModels:
     """Answers from a list, in order; keeps what was asked."""
 
-    def __init__(self, *answers: str | ToolError | Wants) -> None:
+    def __init__(self, *answers: str | ToolError | Wants, finish_reason: str = "stop") -> None:
         self._answers = list(answers)
+        self._finish_reason = finish_reason
         self.requests: list[ChatRequest] = []
 
     @property
@@ -159,7 +160,7 @@ class ScriptedModels:
         return Completion(
             text=text,
             reasoning=f"thought {len(self.requests)}",
-            finish_reason="stop",
+            finish_reason=self._finish_reason,
             tokens=tokens,
             model="tiny",
             endpoint="test",

@@ -95,6 +95,31 @@ async def test_two_repairs_at_most(stage: Stage) -> None:
     assert usage.model_calls == 3
 
 
+async def test_an_answer_that_was_cut_is_said_to_be(stage: Stage) -> None:
+    stage.models = ScriptedModels(*['{"words": ["cr'] * 3, finish_reason="length")
+    outcome = await stage.run(asking(stage.world))
+    assert isinstance(outcome, Failed)
+    assert "after 2 repairs the answer was cut at its longest length" in outcome.error.message
+    assert "max_tokens" in stage.models.requests[-1].messages[-1].content
+
+
+async def test_a_value_that_is_whole_counts_though_its_answer_was_cut(stage: Stage) -> None:
+    stage.models = ScriptedModels('{"words": ["crm"]}', finish_reason="length")
+    assert await stage.outputs(asking(stage.world)) == {"words": ["crm"]}
+
+
+async def test_a_number_that_was_cut_may_lack_digits(stage: Stage) -> None:
+    stage.models = ScriptedModels("12", "12", "12", finish_reason="length")
+    graph = compiled(
+        "ask: {use: llm, with: {prompt: How many?, schema: {type: integer}}}",
+        stage.world,
+        rest='outputs: {many: "${{ ask }}"}',
+    )
+    outcome = await stage.run(graph)
+    assert isinstance(outcome, Failed)
+    assert "was cut at its longest length" in outcome.error.message
+
+
 async def test_another_attempt_after_wrong_answers_is_a_new_conversation(stage: Stage) -> None:
     stage.models = ScriptedModels("a", "b", "c", '{"words": ["crm"]}')
     graph = asking(stage.world, more="retry: {attempts: 2, on: [invalid_output]}")

@@ -176,11 +176,11 @@ class _Talk:
             return {"text": said.text, "steps": [_as_step(entry) for entry in self.calls.made]}
         for _ in range(REPAIRS):
             try:
-                return schema.read(said.text)
+                return schema.read(said.text, is_cut=said.is_cut)
             except AnswerInvalid as error:
                 said = await self._repaired(schema, said, str(error))
         try:
-            return schema.read(said.text)
+            return schema.read(said.text, is_cut=said.is_cut)
         except AnswerInvalid as error:
             raise StepFailed(
                 f"{self.turn.node.template_path}: after {REPAIRS} repairs {error}",

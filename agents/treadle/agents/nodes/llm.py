@@ -54,7 +54,7 @@ class LlmWork(EffectWork):
         for number in range(turn.first_call, turn.first_call + REPAIRS + 1):
             said = await call_model(turn, request, number=number)
             try:
-                return schema.read(said.text)
+                return schema.read(said.text, is_cut=said.is_cut)
             except AnswerInvalid as error:
                 problem = str(error)
             request = replace(request, messages=[*request.messages, *repair(said.text, problem)])

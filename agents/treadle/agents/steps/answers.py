@@ -16,6 +16,10 @@ from treadle.agents.values import JsonObject, JsonValue
 SHARED = "#/schemas/"
 _FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
 _LONGEST_MESSAGE = 500
+_CUT = (
+    "the answer was cut at its longest length before its JSON was whole (a shorter answer or a"
+    " larger max_tokens is needed)"
+)
 
 
 class AnswerInvalid(AgentsError):
@@ -34,13 +38,18 @@ class AnswerSchema:
             self.schema, registry=Registry()
         )
 
-    def read(self, text: str) -> JsonValue:
-        """The value in the answer; raises `AnswerInvalid`. A code fence around it is ignored."""
+    def read(self, text: str, *, is_cut: bool = False) -> JsonValue:
+        """The value in the answer; raises `AnswerInvalid`. A code fence around it is ignored.
+
+        A cut answer is one only if its value is certainly whole: a number may lack digits.
+        """
         fenced = _FENCE.fullmatch(text)
         try:
             value: JsonValue = json.loads(fenced[1] if fenced else text, parse_constant=_refuse)
         except ValueError as error:
-            raise AnswerInvalid(f"the answer is not JSON: {error}") from error
+            raise AnswerInvalid(_CUT if is_cut else f"the answer is not JSON: {error}") from error
+        if is_cut and type(value) in {int, float}:
+            raise AnswerInvalid(_CUT)
         try:
             self._validator.validate(value)
         except ValidationError as problem:

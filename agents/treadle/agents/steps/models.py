@@ -14,10 +14,15 @@ UNLIMITED_S = 3600.0  # a step without a timeout still gives a silent endpoint u
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a model answered: a text, or calls whose results it waits for."""
+    """What a model answered: a text, or calls whose results it waits for.
+
+    Attributes:
+        is_cut: It reached its longest length before its end.
+    """
 
     text: str
     tool_calls: tuple[ToolCall, ...]
+    is_cut: bool = False
 
 
 async def call_model(turn: Turn, request: ChatRequest, *, number: int) -> Said:
@@ -30,7 +35,8 @@ async def call_model(turn: Turn, request: ChatRequest, *, number: int) -> Said:
     if entry is None:
         entry = await _make(turn, request, call)
     turn.reasoning = entry.reasoning
-    return Said(str(entry.output), _tool_calls(entry.extra.get("tool_calls")))
+    is_cut = entry.extra.get("finish_reason") == "length"
+    return Said(str(entry.output), _tool_calls(entry.extra.get("tool_calls")), is_cut)
 
 
 async def _make(turn: Turn, request: ChatRequest, call: str) -> StepRecord:
