@@ -1,11 +1,16 @@
 """Runs through the API, Celery and worker processes; none of it simulated."""
 
+# redis leaves parts of its signatures untyped.
+# pyright: reportUnknownMemberType=false
+
 import asyncio
+import base64
 import json
 import signal
 
 import httpx
 import pytest
+import redis
 from celery import Celery
 from psycopg import AsyncConnection
 from tests.workers.conftest import Sink, StartWorker
@@ -184,6 +189,75 @@ async def test_malformed_and_doubled_bells_change_nothing(
     assert (await ended(client, run))["status"] == "succeeded"
     assert [path for path, _ in sink.requests] == ["/first", "/slow/second", "/third"]
     assert worker.process.poll() is None
+
+
+async def test_no_message_in_the_queue_ends_a_worker(
+    client: httpx.AsyncClient, start_worker: StartWorker, sink: Sink, settings: Settings
+) -> None:
+    worker = start_worker()
+    await worker.ready()
+    unreadable, refused = wrong_messages()
+    with redis.Redis.from_url(settings.redis_url or "") as broker:
+        for message in unreadable + refused:
+            broker.lpush(QUEUE, message)
+        run = await start(client, EFFECTS, url=sink.url)
+        async with asyncio.timeout(60):
+            while broker.llen(QUEUE):
+                assert worker.process.poll() is None, worker.log.read_text()
+                await asyncio.sleep(0.05)
+        assert (await ended(client, run))["status"] == "succeeded"
+    assert worker.process.poll() is None
+    said = worker.log.read_text()
+    assert said.count("bell.unreadable") == len(unreadable), said
+    assert said.count("bell.refused") == 2, said  # and none of them comes back
+    assert "Unrecoverable error" not in said
+    assert [path for path, _ in sink.requests] == ["/first", "/slow/second", "/third"]
+
+
+def wrong_messages() -> tuple[list[bytes], list[bytes]]:
+    """A bell as Celery writes it, with one thing wrong in each; and what only Celery notices."""
+
+    def text(body: str) -> str:
+        return base64.b64encode(body.encode()).decode()
+
+    headers = {"lang": "py", "task": ADVANCE_RUNS, "id": "1"}
+    properties = {
+        "body_encoding": "base64",
+        "delivery_tag": "1",
+        "delivery_info": {"exchange": "", "routing_key": QUEUE},
+    }
+    bell: dict[str, object] = {
+        "body": text("[[[]], {}, {}]"),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": headers,
+        "properties": properties,
+    }
+    wrong: list[dict[str, object]] = [
+        {"body": '[[{"runs": [1]}], {}, {}]'},  # no base64
+        {"body": text("no JSON")},
+        {"body": text("{}")},
+        {"body": text("[7, {}, {}]")},
+        {"body": 7},
+        {"headers": {**headers, "task": ["a", "list"]}},
+        {"headers": {"task": ADVANCE_RUNS}},
+        {"headers": None},
+        {"properties": {}},
+        {"properties": "text"},
+        {"content-type": "application/x-python-serialize"},
+    ]
+    refused: list[dict[str, object]] = [
+        {"headers": {**headers, "compression": "no-such-compression"}},
+        {"headers": {**headers, "timelimit": 7}},
+    ]
+    unreadable = [
+        *(json.dumps({**bell, **one}).encode() for one in wrong),
+        *(b"", b"\xff\xfe", b"{", b"[]", b"7", b"null", b"{}"),
+    ]
+    return unreadable, [
+        *(json.dumps({**bell, **one}).encode() for one in refused),
+        b"[" * 100_000,
+    ]
 
 
 async def test_events_resume_where_a_reader_left(

@@ -19,6 +19,7 @@ from treadle.platform.db.migrate import migrate
 from treadle.platform.log import configure_logging
 from treadle.platform.settings import Settings
 from treadle.workers.app import app, door
+from treadle.workers.broker import TRANSPORT
 from treadle.workers.loop import LoopThread
 from treadle.workers.process import (
     DEFAULT_CONCURRENCY,
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
 def _run_worker(settings: Settings, *, name: str, concurrency: int) -> int:
     runs = LoopThread(lambda: WorkerService(settings, name=name, concurrency=concurrency))
     door.answer = runs.ring
-    app.conf.update(broker_url=urls_of(settings).redis)
+    app.conf.update(broker_url=urls_of(settings).redis, broker_transport=TRANSPORT)
     signals.setup_logging.connect(_keep_logging, weak=False)
     # Celery's reason is pickle, and this worker reads nothing but JSON.
     warnings.filterwarnings("ignore", category=SecurityWarning)
