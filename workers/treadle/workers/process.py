@@ -196,6 +196,7 @@ class SchedulerService:
         self._clock.start()
         self._courier.start()
         self._task = asyncio.create_task(self._work())
+        log.info("scheduler.started", process=os.getpid())
 
     def ring(self, runs: Sequence[RunId]) -> None:
         """A scheduler advances nothing."""
