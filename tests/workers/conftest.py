@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class WorkerProcess:
 
     process: "subprocess.Popen[bytes]"
     log: Path
+    role: str
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -73,7 +75,7 @@ class WorkerProcess:
 
     async def ready(self) -> None:
         async with asyncio.timeout(180):
-            while "worker.started" not in self.log.read_text():
+            while f"{self.role}.started" not in self.log.read_text():
                 assert self.process.poll() is None, self.log.read_text()
                 await asyncio.sleep(0.05)
 
@@ -96,7 +98,7 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        worker = WorkerProcess(process, path)
+        worker = WorkerProcess(process, path, role)
         started.append(worker)
         return worker
 
@@ -123,6 +125,7 @@ class Sink:
     url: str
     slow_s: float = 1.5
     requests: list[tuple[str, str | None]] = field(default_factory=list[tuple[str, str | None]])
+    _answering: set["asyncio.Task[None]"] = field(default_factory=set["asyncio.Task[None]"])
 
     def count(self, path: str) -> int:
         return sum(seen == path for seen, _ in self.requests)
@@ -135,7 +138,29 @@ class Sink:
             while self.count(path) < times:  # noqa: ASYNC110 - seldom asked for
                 await asyncio.sleep(0.01)
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def close(self) -> None:
+        """Drop the callers that still wait, so that no socket outlives its test."""
+        answering = list(self._answering)
+        for task in answering:
+            task.cancel()
+        await asyncio.gather(*answering, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            # A caller may be killed at any moment.
+            with suppress(OSError, asyncio.IncompleteReadError):
+                await self._answer(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         path = head.split(" ", 2)[1]
         lines = (line.partition(":") for line in head.split("\r\n"))
@@ -146,13 +171,13 @@ class Sink:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
         writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")
         await writer.drain()
-        writer.close()
 
 
 @pytest.fixture
 async def sink() -> AsyncIterator[Sink]:
     sink = Sink("")
-    server = await asyncio.start_server(sink.answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(sink.accept, "127.0.0.1", 0)
     sink.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield sink
     server.close()
+    await sink.close()
