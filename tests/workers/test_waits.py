@@ -319,10 +319,21 @@ outputs: {all: "${{ each }}"}
 )
 
 
-async def put_child(client: httpx.AsyncClient, text: str = CHILD) -> None:
+async def put(client: httpx.AsyncClient, name: str, text: str) -> httpx.Response:
     headers = {"Content-Type": "application/yaml"}
-    answer = await client.put("/v1/templates/its-child", content=text, headers=headers)
+    return await client.put(f"/v1/templates/{name}", content=text, headers=headers)
+
+
+async def put_child(client: httpx.AsyncClient, text: str = CHILD) -> None:
+    answer = await put(client, "its-child", text)
     assert answer.status_code == 201, answer.text
+
+
+def refusal(answer: httpx.Response) -> tuple[str, int, str]:
+    """The path, line and message of the one issue a text is refused for."""
+    assert answer.status_code == 422, answer.text
+    (issue,) = answer.json()["issues"]
+    return issue["path"], issue["line"], issue["message"]
 
 
 async def test_child_runs_survive_kills_and_give_their_outputs(
@@ -387,15 +398,29 @@ async def test_a_child_that_is_not_there_and_a_template_that_runs_itself_are_ref
     assert missing.status_code == 422
     (issue,) = missing.json()["issues"]
     assert issue["path"] == "nodes.each.nodes.child.use"
-    nodes = 'nodes: {again: {use: "template:waiting"}}\n'
-    around = CHILD[: CHILD.index("inputs")] + nodes
-    await put_child(client, around)
-    headers = {"Content-Type": "application/yaml"}
-    parent = HEAD + 'nodes: {child: {use: "template:its-child"}}\n'
-    await client.put("/v1/templates/waiting", content=parent, headers=headers)
-    circle = await client.post("/v1/runs", json={"template": "waiting", "inputs": {}})
-    assert circle.status_code == 422
-    assert "waiting → its-child → waiting" in circle.json()["detail"]
+    again = CHILD[: CHILD.index("inputs")] + 'nodes: {again: {use: "template:waiting"}}\n'
+    too_early = await put(client, "its-child", again)
+    assert refusal(too_early) == ("nodes.again.use", 4, "no template 'waiting'")
+    await put_child(
+        client, CHILD.replace("url: {type: string}", 'url: {type: string, default: ""}')
+    )
+    given = 'with: {url: "", what: "x"}'
+    parent = HEAD + f'nodes: {{child: {{use: "template:its-child", {given}}}}}\n'
+    assert (await put(client, "waiting", parent)).status_code == 201
+    circle = again.replace("1.0.0", "1.1.0")
+    way = "its-child → waiting → … → its-child"
+    refused = ("nodes.again.use", 4, f"a template may not run itself: {way}")
+    assert refusal(await put(client, "its-child", circle)) == refused
+    unpublished = await client.post("/v1/runs", json={"template": circle, "inputs": {}})
+    assert unpublished.status_code == 422
+    assert way in unpublished.json()["detail"]
+    own = HEAD.replace("1.0.0", "1.1.0") + 'nodes: {child: {use: "template:waiting"}}\n'
+    itself = ("nodes.child.use", 6, "a template may not run itself")
+    assert refusal(await put(client, "waiting", own)) == itself
+    for name in ("its-child", "waiting"):  # what was refused left nothing behind
+        shown = (await client.get(f"/v1/templates/{name}")).json()
+        assert shown["version"] == "1.0.0"
+    await start(client, "waiting")
 
 
 async def test_the_page_shows_what_will_happen_and_works_once(
