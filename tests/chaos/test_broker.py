@@ -3,6 +3,7 @@
 # redis leaves parts of its signatures untyped.
 # pyright: reportUnknownMemberType=false
 
+import base64
 import json
 import random
 import socket
@@ -130,6 +131,7 @@ def test_doubled_reordered_late_and_malformed_messages_change_nothing(
     ended.set()
     disturbing.join()
     assert problems == []
+    assert broker.llen("pocket"), "no message was disturbed"
     for _ in range(3):  # the same bells, long after: their runs have ended
         broker.lpush(QUEUE, *kept(broker, chance))
     load.add()
@@ -139,15 +141,18 @@ def test_doubled_reordered_late_and_malformed_messages_change_nothing(
 def disturb(broker: redis.Redis, chance: random.Random, ended: threading.Event) -> None:
     """Take messages out; put them back later, five times, in another order, with nonsense."""
     pocket: list[bytes] = []
+    bell = b""  # the first, which is none of the nonsense
     while not ended.wait(0.02):
-        taken = broker.rpop(QUEUE)
-        if isinstance(taken, bytes):
-            pocket.append(taken)
-            broker.lpush("pocket", taken)
+        # Waiting, as the worker does: a mere look finds what came while the worker is busy alone.
+        taken = broker.brpop([QUEUE], timeout=0.05)
+        if taken is not None and isinstance(message := taken[1], bytes):
+            pocket.append(message)
+            bell = bell or message
+            broker.lpush("pocket", message)
         if len(pocket) > 3 or (pocket and chance.random() < 0.2):
             again = pocket * 5
             chance.shuffle(again)
-            broker.lpush(QUEUE, *again, *nonsense(again[0]))
+            broker.lpush(QUEUE, *again, *nonsense(bell))
             pocket.clear()
     if pocket:
         broker.lpush(QUEUE, *pocket)
@@ -156,15 +161,16 @@ def disturb(broker: redis.Redis, chance: random.Random, ended: threading.Event) 
 def kept(broker: redis.Redis, chance: random.Random) -> list[bytes]:
     found = [one for one in broker.lrange("pocket", 0, -1) if isinstance(one, bytes)]
     chance.shuffle(found)
-    return found or [b"{}"]
+    return found
 
 
 def nonsense(message: bytes) -> list[bytes]:
     """What no worker can read, and what one of another version might have sent."""
     whole = json.loads(message)
     other_task = {**whole, "headers": {**whole["headers"], "task": "treadle.of_another_version"}}
-    other_body = {**whole, "body": json.dumps([[{"runs": [1]}], {}, {}])}
-    return [
-        json.dumps(other_task).encode(),
-        json.dumps(other_body).encode(),
-    ]
+    body = json.dumps([[{"runs": [1]}], {}, {}])
+    other_body = {**whole, "body": base64.b64encode(body.encode()).decode()}
+    no_base64 = {**whole, "body": body}
+    no_id = {**whole, "headers": {"task": whole["headers"]["task"]}}
+    wrong: list[object] = [other_task, other_body, no_base64, no_id, {}, [], None]
+    return [*(json.dumps(one).encode() for one in wrong), message[:-7], b"\xff\xfe"]
