@@ -80,14 +80,23 @@ SLOW: dict[str, dict[str, Any]] = {  # Any: JSON written by hand
 }  # fmt: skip
 
 
+def yardstick_s() -> float:
+    """What a million small steps of Python take here and now: 0.05 s on a machine of its own."""
+    started = time.process_time()
+    for step in range(1_000_000):
+        _ = step * step
+    return time.process_time() - started
+
+
 @pytest.mark.parametrize("name", SLOW)
 def test_it_is_refused_in_seconds(name: str, tools: Mapping[str, AnyTool]) -> None:
     text = json.dumps(HEAD | SLOW[name])
     started = time.process_time()
     issues = check_template(text, tools=tools)
+    spent_s = time.process_time() - started
     assert issues
     assert all(len(issue.message) < 1_000 for issue in issues)
-    assert time.process_time() - started < 1.5  # half a second on a machine that does nothing else
+    assert spent_s < max(1.5, 30 * yardstick_s())  # half a second on a machine of its own
 
 
 def test_a_template_of_500_nodes_is_checked_well_under_a_second(
@@ -101,4 +110,5 @@ def test_a_template_of_500_nodes_is_checked_well_under_a_second(
     })  # fmt: skip
     started = time.process_time()
     assert check_template(text, tools=tools) == []
-    assert time.process_time() - started < 0.8
+    spent_s = time.process_time() - started
+    assert spent_s < max(0.8, 20 * yardstick_s())
