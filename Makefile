@@ -20,6 +20,9 @@ FUZZ_CASES ?= 100000
 CHAOS_SEED ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
+# Bytecode is kept whatever the shell says: the service starts processes, and each would compile all.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo up test conformance check format docs layers types bench fuzz chaos clean
 
 help: ## Show this list
@@ -69,11 +72,16 @@ check: setup ## Format, lint, types, layers, generated docs, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/python scripts/settings_reference.py --check
 	$(BIN)/python scripts/catalogue_reference.py --check
-	$(MAKE) --jobs 2 --output-sync types layers
-	$(BIN)/pytest -q -m "not slow"
+	$(MAKE) --jobs 3 --output-sync fast-runtime-tests fast-tests types layers
+
+# In two, for two processors; the first has to import torch, and the second has not.
+fast-runtime-tests: setup
+	$(BIN)/pytest -q -m "not slow" tests/model_runtime
+fast-tests: setup
+	$(BIN)/pytest -q -m "not slow" --ignore tests/model_runtime tests
 
 types: mypy pyright
-.PHONY: types mypy pyright
+.PHONY: fast-runtime-tests fast-tests types mypy pyright
 
 mypy: setup
 	$(BIN)/mypy
@@ -96,7 +104,7 @@ $(SEEN)/tests: $(call python_files,$(SERVICE_FOLDERS) tests)
 $(SEEN)/tests-model_runtime: $(call python_files,model_runtime scripts tests/model_runtime)
 
 $(SEEN)/%: LOOKED_AT = $(subst -,/,$*)
-$(SEEN)/tests: LOOKED_AT = $(filter-out tests/model_runtime/,$(wildcard tests/*/ tests/*.py))
+$(SEEN)/tests: LOOKED_AT = $(filter-out tests/model_runtime/ tests/__pycache__/,$(wildcard tests/*/ tests/*.py))
 $(SEEN)/%: pyproject.toml constraints.txt | setup
 	$(BIN)/pyright $(LOOKED_AT)
 	@mkdir -p $(SEEN) && touch $@

@@ -64,6 +64,7 @@ def on_ranks(size: int, family: str, folder: Path) -> Report:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["deepseek", "biased", "llama"])
 def test_two_ranks_answer_as_one(tmp_path: Path, family: str) -> None:
     tensors, config = stored_model(family)

@@ -8,6 +8,8 @@ import random
 import string
 import time
 
+import pytest
+
 from treadle.agents.errors import ExpressionError
 from treadle.agents.expressions import compile_value
 from treadle.agents.expressions.filters import FILTERS
@@ -106,6 +108,7 @@ def evaluate(source: str) -> tuple[str, float]:
     return "value", spent
 
 
+@pytest.mark.slow
 def test_random_templates_end_in_a_value_or_a_clear_error(fuzz_cases: int) -> None:
     ends = {"value": 0, "error": 0}
     for seed in range(fuzz_cases):

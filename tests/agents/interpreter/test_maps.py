@@ -184,6 +184,7 @@ async def test_pure_maps_run_without_waiting(stage: Stage) -> None:
     assert stage.journal.waits == 0
 
 
+@pytest.mark.slow
 async def test_two_thousand_items_cost_what_two_thousand_items_cost(stage: Stage) -> None:
     stage.inputs = names(2000)
     graph = mapped(stage.world, keys="concurrency: 64")

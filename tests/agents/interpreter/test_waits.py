@@ -471,6 +471,7 @@ ANSWERS: dict[str, JsonValue] = {
 }
 
 
+@pytest.mark.slow
 async def test_killed_at_any_moment_a_run_that_waits_ends_as_if_nothing_had_happened() -> None:
     whole = await lived(None)
     assert whole.journal.moments > 10

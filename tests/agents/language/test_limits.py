@@ -88,6 +88,7 @@ def yardstick_s() -> float:
     return time.process_time() - started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
 def test_it_is_refused_in_seconds(name: str, tools: Mapping[str, AnyTool]) -> None:
     text = json.dumps(HEAD | SLOW[name])

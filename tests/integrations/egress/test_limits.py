@@ -65,6 +65,7 @@ async def test_a_longer_body_is_cut_off(
     assert "2,000,000 bytes" in error.message
 
 
+@pytest.mark.slow
 async def test_a_bomb_is_cut_off_by_its_ratio(client: GuardedClient, web: WebServer) -> None:
     web.routes["/"] = Reply(gzip.compress(b"\0" * 300 * MB), headers={"Content-Encoding": "gzip"})
     rules = Rules(max_bytes=500 * MB, max_wire_bytes=500 * MB)

@@ -199,6 +199,7 @@ async def test_a_cut_stream_ends_with_an_error(tmp_path: Path) -> None:
         assert told(await front.chat("cut", stream=True))[-1]["error"]["code"] == "upstream_failed"  # type: ignore[index, call-overload]  # JSON of a test
 
 
+@pytest.mark.slow
 async def test_keys_names_limits_and_time_are_ours(tmp_path: Path) -> None:
     async with serving(tmp_path, most=1, timeout_s=1.5) as front:
         body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}

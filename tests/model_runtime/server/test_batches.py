@@ -98,6 +98,7 @@ async def test_each_line_is_answered_as_the_endpoint_answers(tmp_path: Path) -> 
         assert len(files["data"]) == 2
 
 
+@pytest.mark.slow
 async def test_a_batch_goes_on_after_a_restart(tmp_path: Path) -> None:
     options = ServerOptions(state=tmp_path)
     lines = [line(f"r{number}", max_tokens=120, ignore_eos=True) for number in range(20)]

@@ -89,6 +89,7 @@ def test_a_part_alone_needs_databases(
     assert "`treadle up`" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_run_without_a_service_says_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("run", "greet") == 1
     assert "treadle up" in capsys.readouterr().err

@@ -58,6 +58,7 @@ async def test_an_answer_of_something_else_is_named() -> None:
             await client.get_health()
 
 
+@pytest.mark.slow
 def test_nothing_at_the_url_says_what_to_do() -> None:
     with (
         Client(f"http://127.0.0.1:{free_port()}") as client,

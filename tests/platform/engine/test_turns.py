@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+import pytest
 from tests.platform.engine.conftest import DIGEST, TEXT, Engine, new_run
 
 from treadle.agents.interpreter import Gate
@@ -102,6 +103,7 @@ async def test_each_place_that_becomes_free_goes_to_who_has_fewest(engine: Engin
     assert held.order[4:6] == few
 
 
+@pytest.mark.slow
 async def test_the_urgent_come_first_and_batches_leave_places_free(engine: Engine) -> None:
     batch = await queue(engine, 20, priority=BATCH_PRIORITY)
     held = Held()

@@ -95,6 +95,7 @@ async def read_some(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
     return reader, writer
 
 
+@pytest.mark.slow
 async def test_a_reader_who_takes_nothing_is_cut(port: int, source: Source) -> None:
     _, writer = await read_some(port)
     async with asyncio.timeout(20):
@@ -102,6 +103,7 @@ async def test_a_reader_who_takes_nothing_is_cut(port: int, source: Source) -> N
     writer.close()
 
 
+@pytest.mark.slow
 async def test_a_reader_who_goes_on_reading_is_not(port: int, source: Source) -> None:
     reader, writer = await read_some(port)
     for _ in range(30):

@@ -164,6 +164,7 @@ def fits(line: str, wall: datetime) -> bool:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(zone=st.sampled_from(ZONES), line=cron_lines(), night=st.integers(0, 1))
 def test_a_rule_fires_at_the_minutes_that_fit_it(zone: str, line: str, night: int) -> None:

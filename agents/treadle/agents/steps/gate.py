@@ -32,7 +32,8 @@ class Gate:
     It also knows what goes on behind it: how many tasks work, and how many only wait.
 
     Attributes:
-        on_quiet: Called when something waits here and nothing works any more.
+        on_quiet: Called when something waits here and nothing works any more. Whoever has just
+            waited may be about to work, so the one called looks again a moment later.
         begun: How often anything began behind it: whether something happened since one looked.
     """
 
@@ -104,8 +105,7 @@ class Gate:
         self._stays.discard(stay)
         if stay.is_wait:
             self._waiting -= 1
-        else:
-            self._tell_if_quiet()
+        self._tell_if_quiet()
         if self._parent is not None:
             self._parent.leave(stay)
 
