@@ -143,8 +143,8 @@ def disturb(broker: redis.Redis, chance: random.Random, ended: threading.Event) 
     pocket: list[bytes] = []
     bell = b""  # the first, which is none of the nonsense
     while not ended.wait(0.02):
-        # Waiting, as the worker does: a mere look finds what came while the worker is busy alone.
-        taken = broker.brpop([QUEUE], timeout=0.05)
+        # Waiting, as the worker does, and longer than it: who has waited longest gets the next one.
+        taken = broker.brpop([QUEUE], timeout=0.5)
         if taken is not None and isinstance(message := taken[1], bytes):
             pocket.append(message)
             bell = bell or message

@@ -3,17 +3,17 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from tests.workers.forked import fork
 
 from treadle.platform.app import create_app
 from treadle.platform.auth.scopes import ALL_SCOPES
@@ -61,23 +61,38 @@ async def client(app: FastAPI, settings: Settings) -> AsyncIterator[httpx.AsyncC
 class WorkerProcess:
     """One worker process."""
 
-    process: "subprocess.Popen[bytes]"
+    process: ForkServerProcess
     log: Path
     role: str
 
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.is_alive()
+
     def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.kill()
+        self.process.join(10)
 
     async def terminate(self, timeout_s: float = 90) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return await asyncio.to_thread(self.process.wait, timeout_s)
+        """Its exit code."""
+        self.send_signal(signal.SIGTERM)
+        return await self.end(timeout_s)
+
+    async def end(self, timeout_s: float) -> int:
+        """Its exit code, when it ends of itself."""
+        await asyncio.to_thread(self.process.join, timeout_s)
+        assert self.process.exitcode is not None, f"still running after {timeout_s} s"
+        return self.process.exitcode
 
     async def ready(self) -> None:
         async with asyncio.timeout(180):
             while f"{self.role}.started" not in self.log.read_text():
-                assert self.process.poll() is None, self.log.read_text()
-                await asyncio.sleep(0.05)
+                assert self.is_alive, self.log.read_text()
+                await asyncio.sleep(0.02)
 
 
 StartWorker = Callable[..., WorkerProcess]
@@ -91,21 +106,16 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
     def start(name: str = "w1", role: str = "worker", **more: str) -> WorkerProcess:
         path = tmp_path / f"{name}-{len(started)}.log"
         arguments = [role, *(["--name", name] if role == "worker" else [])]
-        with path.open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "treadle.workers", *arguments],
-                env={**os.environ, **environment(settings), **more},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        path.touch()
+        process = fork(arguments, {**environment(settings), **more}, path)
         worker = WorkerProcess(process, path, role)
         started.append(worker)
         return worker
 
     yield start
     for worker in started:
-        if worker.process.poll() is None:
-            worker.kill()
+        worker.kill()
+        worker.process.close()
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -462,6 +462,6 @@ async def test_a_drained_worker_leaves_a_parked_run_alone(
     worker = start_worker()
     run = await start(client, APPROVAL)
     before = await waiting(client, run, "approval")
-    worker.process.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(worker.process.wait, 20) == 0
+    worker.send_signal(signal.SIGTERM)
+    assert await worker.end(20) == 0
     assert (await client.get(f"/v1/runs/{run}")).json() == before

@@ -6,14 +6,16 @@
 import asyncio
 import base64
 import json
+import os
 import signal
+import sys
 
 import httpx
 import pytest
 import redis
 from celery import Celery
 from psycopg import AsyncConnection
-from tests.workers.conftest import Sink, StartWorker
+from tests.workers.conftest import Sink, StartWorker, environment
 
 from treadle.platform.jobs import ADVANCE_RUNS, QUEUE
 from treadle.platform.settings import Settings
@@ -89,6 +91,17 @@ async def test_a_run_goes_from_the_api_to_a_worker_and_back(
     assert await worker.terminate() == 0
 
 
+async def test_it_is_a_program(client: httpx.AsyncClient, settings: Settings) -> None:
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "treadle.workers", "worker",
+        env={**os.environ, **environment(settings)},
+    )  # fmt: skip
+    body = {"template": PURE, "inputs": {"who": "Ada"}, "wait_s": 60}
+    assert (await client.post("/v1/runs", json=body)).json()["status"] == "succeeded"
+    worker.terminate()
+    assert await worker.wait() == 0
+
+
 async def test_after_kill_9_finished_steps_are_not_repeated(
     client: httpx.AsyncClient, start_worker: StartWorker, sink: Sink
 ) -> None:
@@ -112,13 +125,13 @@ async def test_another_worker_takes_over_from_one_that_hangs(
     await hung.ready()
     run = await start(client, EFFECTS, url=sink.url)
     await sink.reached("/slow/second")
-    hung.process.send_signal(signal.SIGSTOP)
+    hung.send_signal(signal.SIGSTOP)
     other = start_worker("w2")
     await other.ready()
     await pretend_silence(settings, "w1")
     shown = await ended(client, run)
     assert shown["status"] == "succeeded"
-    hung.process.send_signal(signal.SIGCONT)
+    hung.send_signal(signal.SIGCONT)
     await asyncio.sleep(2)
     assert (await client.get(f"/v1/runs/{run}")).json() == shown
     assert (sink.count("/first"), sink.count("/third")) == (1, 1)
@@ -188,7 +201,7 @@ async def test_malformed_and_doubled_bells_change_nothing(
     celery.close()
     assert (await ended(client, run))["status"] == "succeeded"
     assert [path for path, _ in sink.requests] == ["/first", "/slow/second", "/third"]
-    assert worker.process.poll() is None
+    assert worker.is_alive
 
 
 async def test_no_message_in_the_queue_ends_a_worker(
@@ -203,10 +216,10 @@ async def test_no_message_in_the_queue_ends_a_worker(
         run = await start(client, EFFECTS, url=sink.url)
         async with asyncio.timeout(60):
             while broker.llen(QUEUE):
-                assert worker.process.poll() is None, worker.log.read_text()
+                assert worker.is_alive, worker.log.read_text()
                 await asyncio.sleep(0.05)
         assert (await ended(client, run))["status"] == "succeeded"
-    assert worker.process.poll() is None
+    assert worker.is_alive
     said = worker.log.read_text()
     assert said.count("bell.unreadable") == len(unreadable), said
     assert said.count("bell.refused") == 2, said  # and none of them comes back
