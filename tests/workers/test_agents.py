@@ -1,11 +1,19 @@
 """Agents and caches on real parts: calls are paid and made once, whatever happens to a worker."""
 
+import asyncio
+import json
+import threading
+import time
+
 import httpx
 import pytest
 from tests.doubles.model_server import Json, ModelServer, Says, says
 from tests.workers.conftest import Sink, StartWorker
 from tests.workers.test_waits import answer, ended, waiting
 from tests.workers.test_worker import start
+
+from treadle.platform.engine.liveness import BEAT_S
+from treadle.platform.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -86,3 +94,53 @@ async def test_a_second_run_takes_cached_results(
         edited = CACHED.replace("Sum up", "Tell me of")
         done = await ended(client, await start(client, edited, url=sink.url))
         assert (server.calls, sink.count("/page")) == (2, 1)
+
+
+MANY = """\
+treadle: 1
+name: many
+version: 1.0.0
+nodes:
+  each:
+    use: map
+    over: [1, 2, 3, 4, 5, 6, 7, 8]
+    as: n
+    nodes: {say: {use: llm, with: {prompt: "${{ n }}"}}}
+    output: ${{ say }}
+outputs: {texts: "${{ each }}"}
+"""
+
+
+async def test_workers_share_the_places_of_an_endpoint(
+    client: httpx.AsyncClient, start_worker: StartWorker, settings: Settings
+) -> None:
+    calling = Calling()
+    with ModelServer(calling.reply) as server:
+        models = {"deepseek-v3": {"url": server.url, "limits": {"concurrency": 2}}}
+        (settings.home / "models.yaml").write_text(json.dumps(models))
+        for name in ("w1", "w2"):
+            await start_worker(name).ready()
+        await asyncio.sleep(1.2 * BEAT_S)  # the first hears of the second at its next beat
+        runs = [await start(client, MANY) for _ in range(4)]
+        for run in runs:
+            assert (await ended(client, run))["status"] == "succeeded"
+    assert server.calls == 32
+    assert calling.most == 2
+
+
+class Calling:
+    """Counts the calls that are under way at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = 0
+        self.most = 0
+
+    def reply(self, _: Json) -> Says:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(0.02)
+        with self._lock:
+            self._now -= 1
+        return says("Yes.")

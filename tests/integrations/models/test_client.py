@@ -280,6 +280,24 @@ async def test_an_endpoint_gets_no_more_calls_at_once_than_its_limit(setting: Se
         await asyncio.gather(*calls, return_exceptions=True)
 
 
+async def test_processes_divide_the_places_of_an_endpoint(setting: Setting) -> None:
+    with ModelServer(Fault.SILENCE) as server:
+        client = setting.client(main=endpoint(server, limits=Limits(concurrency=5)))
+        client.share_among(2)
+        calls = [asyncio.create_task(client.complete(HELLO, timeout_s=60)) for _ in range(8)]
+        assert await asyncio.to_thread(wait_until, lambda: server.calls == 2)
+        await asyncio.sleep(0.1)
+        assert server.calls == 2
+        client.share_among(1)  # the other one ended
+        assert await asyncio.to_thread(wait_until, lambda: server.calls == 5)
+        client.share_among(7)
+        await asyncio.sleep(0.1)
+        assert server.calls == 5
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
 async def test_without_an_endpoint_the_client_says_so(setting: Setting) -> None:
     client = setting.client()
     assert not client.available

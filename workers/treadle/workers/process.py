@@ -129,6 +129,7 @@ class WorkerService:
             runner=runner,
             bell=self._bell,
             on_replaced=end_this_process,
+            on_workers=models.share_among,
             exporter=self._exporter,
         )
         self._bell.start()

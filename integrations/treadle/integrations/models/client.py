@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from http import HTTPStatus
 
 import httpx
+from anyio import CapacityLimiter
 from typing_extensions import override
 
 from treadle.integrations.egress import Redactor
@@ -44,9 +45,9 @@ class OpenAIModelClient(ModelClient):
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
         )
         self._places = {
-            alias: asyncio.Semaphore(endpoint.limits.concurrency)
+            alias: CapacityLimiter(limit)
             for alias, endpoint in endpoints.endpoints.items()
-            if endpoint.limits.concurrency is not None
+            if (limit := endpoint.limits.concurrency) is not None
         }
         self._formats: dict[str, AnswerFormat] = {}
 
@@ -74,6 +75,12 @@ class OpenAIModelClient(ModelClient):
                 if is_last or heard.anything or error.error_class not in FALLS_BACK:
                     raise
         raise AssertionError(chain)  # a chain has at least one endpoint
+
+    def share_among(self, processes: int) -> None:
+        """Keep to one process's part of each `limits.concurrency`; at least one call."""
+        for alias, places in self._places.items():
+            limit = self._endpoints.endpoints[alias].limits.concurrency
+            places.total_tokens = max(1, (limit or 1) // processes)
 
     async def aclose(self) -> None:
         """Close the connections."""

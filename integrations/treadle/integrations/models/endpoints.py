@@ -42,9 +42,13 @@ class Price(_Strict):
 
 
 class Limits(_Strict):
-    """What one process may ask of an endpoint."""
+    """What an endpoint may be asked for."""
 
-    concurrency: int | None = Field(default=None, ge=1, description="Calls at once.")
+    concurrency: int | None = Field(
+        default=None,
+        ge=1,
+        description="Calls at once, divided among the live workers; at least one each.",
+    )
     max_tokens: int | None = Field(default=None, ge=1, description="Longest answer.")
 
 

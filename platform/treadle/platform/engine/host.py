@@ -105,6 +105,7 @@ class RunHost:
 
     Args:
         on_replaced: Called when another process took this one's name: it must end.
+        on_workers: Called at each beat with the number of workers that live.
         exporter: Where spans go; without one there are none.
     """
 
@@ -115,6 +116,7 @@ class RunHost:
         runner: Runner,
         bell: Ringer,
         on_replaced: Callable[[], None],
+        on_workers: Callable[[int], None] | None = None,
         exporter: Exporter | None = None,
     ) -> None:
         url = options.database_url
@@ -122,13 +124,17 @@ class RunHost:
         self._runner = runner
         self._bell = bell
         self._on_replaced = on_replaced
+        self._on_workers = on_workers
         self._exporter = exporter
         self._housekeeping = EngineConnection(url)
         self._claiming = EngineConnection(url)
         self._claims = Claims(self._claiming, worker=options.name)
         self._writer = LogWriter(EngineConnection(url), on_committed=self._tell)
         self._liveness = Liveness(
-            self._housekeeping, name=options.name, concurrency=options.concurrency
+            self._housekeeping,
+            name=options.name,
+            concurrency=options.concurrency,
+            dead_after_s=options.dead_after_s,
         )
         self._turns = Turns(self._claiming, places=options.concurrency)
         self._sweeper = Sweeper(
@@ -163,6 +169,7 @@ class RunHost:
         Bells that came before this are lost on this process, so it asks once for what is queued.
         """
         await self._liveness.register()
+        await self._beat()
         await self._turns.learn_limits()
         self._writer.start()
         self._speaker.start()
@@ -375,6 +382,8 @@ class RunHost:
     async def _beat(self) -> None:
         leases = [active.lease for active in self._active.values() if not active.lease.claims]
         self._lose(await self._liveness.beat({lease.run: lease.epoch for lease in leases}))
+        if self._on_workers is not None:
+            self._on_workers(self._liveness.workers)
 
     async def _sweep_loop(self) -> None:
         while True:

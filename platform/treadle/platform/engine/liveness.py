@@ -16,8 +16,8 @@ DEAD_AFTER_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Name:
-    name: str
+class _Live:
+    live: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,24 @@ class _Id:
 
 
 class Liveness:
-    """This process as the other processes see it."""
+    """This process as the other processes see it.
 
-    def __init__(self, connection: EngineConnection, *, name: str, concurrency: int) -> None:
+    Attributes:
+        workers: How many lived at the last beat, this one among them.
+    """
+
+    def __init__(
+        self,
+        connection: EngineConnection,
+        *,
+        name: str,
+        concurrency: int,
+        dead_after_s: float = DEAD_AFTER_S,
+    ) -> None:
         self._connection = connection
         self._concurrency = concurrency
+        self._dead_after_s = dead_after_s
+        self.workers = 1
         self.name = name
         self.incarnation: UUID = uuid4()
 
@@ -45,12 +58,11 @@ class Liveness:
 
         Raises `WorkerReplaced` when the name belongs to another process.
         """
-        row = class_row(_Name)
-        beats = await self._connection.fetch(
-            statements.BEAT, (self.name, self.incarnation), row=row
-        )
+        beat = (self.name, self.incarnation, self._dead_after_s)
+        beats = await self._connection.fetch(statements.BEAT, beat, row=class_row(_Live))
         if not beats:
             raise WorkerReplaced(self.name)
+        self.workers = max(1, beats[0].live)
         if not epochs:
             return []
         lost = await self._connection.fetch(

@@ -259,7 +259,8 @@ ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, beat_at = n
 """
 
 BEAT = """
-UPDATE workers SET beat_at = now() WHERE name = %s AND incarnation = %s RETURNING name
+UPDATE workers SET beat_at = now() WHERE name = %s AND incarnation = %s
+RETURNING (SELECT count(*) FROM workers WHERE beat_at > now() - make_interval(secs => %s)) AS live
 """
 
 LOST = """
