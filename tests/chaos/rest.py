@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -110,7 +111,12 @@ class Rest:
         body: Json = {"as": verdict}
         if verdict == "done":
             body["output"] = output
-        self.ask("POST", f"/v1/runs/{run}/steps/{path}/settle", ok=(202, 404, 409), json=body)
+        self.ask(
+            "POST", f"/v1/runs/{run}/steps/{path}/settle",
+            ok=(202, 404, 409),
+            json=body,
+            headers={"Idempotency-Key": str(uuid4())},
+        )  # fmt: skip
 
 
 def _is_away(answer: httpx.Response) -> bool:

@@ -309,6 +309,7 @@ class People:
             return
         del self._seen_at[run, path]
         self.settled += 1
+        self.world.sink.catch_up()
         arrivals = self.world.sink.arrivals(f"/once/{tag}/{path}")
         if arrivals:
             output = {"status": 200, "json": {"n": arrivals[-1].number}}

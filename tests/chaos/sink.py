@@ -75,6 +75,10 @@ class Sink:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
+    def catch_up(self) -> None:
+        """Return when all that was on its way to this port is in the books."""
+        self._loop.run(_turn_over())
+
     def arrivals(self, path: str) -> list[Arrival]:
         """What came for exactly this path."""
         with self._lock:
@@ -153,3 +157,9 @@ class Sink:
                 self._known.setdefault(key, arrival.number)
             self._arrivals.setdefault(path, []).append(arrival)
         return arrival
+
+
+async def _turn_over() -> None:
+    """Let the loop accept, read and answer what the system has for it, with turns to spare."""
+    for _ in range(20):
+        await asyncio.sleep(0)

@@ -283,12 +283,32 @@ async def test_an_unknown_step_is_settled_by_a_person(
     nowhere = f"/v1/runs/{run}/steps/nowhere/settle"
     assert (await client.post(nowhere, json=body)).status_code == 404
     assert (await client.post(settle, json={"as": "fail", "output": 1})).status_code == 422
-    assert (await client.post(settle, json=body)).status_code == 202
-    again = await client.post(settle, json=body)
-    assert again.status_code == 409
+    key = {"Idempotency-Key": "the verdict on the first attempt"}
+    assert (await client.post(settle, json=body, headers=key)).status_code == 202
+    assert (await client.post(settle, json=body)).status_code == 409
     finished = await ended(client, run)
     assert (finished["status"], sink.count("/slow/pay")) == (status, calls)
     assert len(sink.keys("/slow/pay")) == 1
+
+
+async def test_a_verdict_that_is_sent_again_is_none_on_the_next_attempt(
+    client: httpx.AsyncClient, start_worker: StartWorker, sink: Sink
+) -> None:
+    worker = start_worker()
+    run = await start(client, ONCE, url=sink.url)
+    settle, key = f"/v1/runs/{run}/steps/pay/settle", {"Idempotency-Key": "not sent, surely"}
+    replayed: list[str | None] = []
+    for attempt in (1, 2):
+        await sink.reached("/slow/pay", attempt)
+        worker.kill()
+        worker = start_worker()
+        await waiting(client, run, "unknown")
+        answer = await client.post(settle, json={"as": "retry"}, headers=key)
+        assert answer.status_code == 202
+        replayed.append(answer.headers.get("Idempotency-Replayed"))
+    assert replayed == [None, "true"]
+    await asyncio.sleep(1)
+    assert sink.count("/slow/pay") == 2
 
 
 CHILD = """\
