@@ -13,6 +13,7 @@ from treadle.platform.db.database import Database
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine.broadcast import Listener
 from treadle.platform.engine.connections import EngineConnection
+from treadle.platform.engine.entries import expanded
 from treadle.platform.engine.errors import DatabaseAway
 from treadle.platform.engine.hints import COMMITS, Hint, read_hints
 from treadle.platform.engine.ids import RunId
@@ -78,7 +79,8 @@ class Watch:
             if hint.entries is None or hint.seq > position + len(rows):
                 return None
             new = enumerate(hint.entries, start=hint.seq + 1)
-            rows += [LogRow(s, hint.at, entry) for s, entry in new if s > position + len(rows)]
+            after = position + len(rows)
+            rows += [LogRow(seq, hint.at, expanded(one)) for seq, one in new if seq > after]
             self.outputs = hint.outputs
         return rows or None
 
