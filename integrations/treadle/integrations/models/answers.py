@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-import httpx
 from pydantic import ValidationError
 
 from treadle.integrations.models.calls import ToolCall
 from treadle.integrations.models.failures import Complaints
+from treadle.integrations.models.pool import Reply
 from treadle.integrations.models.sse import EndlessEvent, EventParser
 from treadle.integrations.models.thinking import ThoughtSplitter
 from treadle.integrations.models.tool_calls import CallCollector
@@ -30,7 +30,7 @@ class Answer:
 
 
 async def read_answer(
-    response: httpx.Response, complaints: Complaints, on_delta: Callable[[str], None] | None
+    response: Reply, complaints: Complaints, on_delta: Callable[[str], None] | None
 ) -> Answer:
     """Read to the end; raises `ToolError` (upstream) for anything that is no answer."""
     if "text/event-stream" in response.headers.get("content-type", ""):
@@ -41,7 +41,7 @@ async def read_answer(
     return collected.result()
 
 
-async def read_body(response: httpx.Response, complaints: Complaints) -> bytes:
+async def read_body(response: Reply, complaints: Complaints) -> bytes:
     """The body, bounded."""
     content = bytearray()
     async for piece in response.aiter_bytes():
@@ -52,7 +52,7 @@ async def read_body(response: httpx.Response, complaints: Complaints) -> bytes:
 
 
 async def _read_stream(
-    response: httpx.Response, complaints: Complaints, on_delta: Callable[[str], None] | None
+    response: Reply, complaints: Complaints, on_delta: Callable[[str], None] | None
 ) -> Answer:
     collected = _Collected(complaints, on_delta)
     async for event in _events(response, complaints):
@@ -62,7 +62,7 @@ async def _read_stream(
     return collected.result()
 
 
-async def _events(response: httpx.Response, complaints: Complaints) -> AsyncIterator[str]:
+async def _events(response: Reply, complaints: Complaints) -> AsyncIterator[str]:
     parser = EventParser()
     try:
         async for chunk in response.aiter_bytes():

@@ -1,11 +1,11 @@
-"""All model endpoints behind one call (docs/adr/0007: why httpx and not the openai package)."""
+"""All model endpoints behind one call (docs/adr/0007: why not the openai package; 0010: how)."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from http import HTTPStatus
 
-import httpx
 from typing_extensions import override
 
 from treadle.integrations.egress import Redactor
@@ -13,11 +13,12 @@ from treadle.integrations.errors import ErrorClass, ToolError
 from treadle.integrations.models.answers import Answer, read_answer, read_body
 from treadle.integrations.models.calls import ChatRequest, Completion, ModelClient
 from treadle.integrations.models.endpoints import AnswerFormat, Endpoint, EndpointTable
+from treadle.integrations.models.exchange import TransportError
 from treadle.integrations.models.failures import Complaints
+from treadle.integrations.models.pool import ConnectionPool
 from treadle.integrations.models.usage import tokens_of
 from treadle.integrations.models.wire import request_body
 
-CONNECT_S = 5.0
 # Whom a fallback may help: not a wrong request, not a wrong key.
 FALLS_BACK = frozenset({ErrorClass.UPSTREAM, ErrorClass.RATE_LIMIT})
 # What an endpoint that refuses one way of asking for JSON is asked next.
@@ -37,12 +38,7 @@ class OpenAIModelClient(ModelClient):
 
     def __init__(self, endpoints: EndpointTable) -> None:
         self._endpoints = endpoints
-        self._http = httpx.AsyncClient(
-            trust_env=False,
-            follow_redirects=False,  # a redirect would carry the key elsewhere
-            timeout=httpx.Timeout(None, connect=CONNECT_S),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-        )
+        self._pool = ConnectionPool()
         self._places = {
             alias: asyncio.Semaphore(endpoint.limits.concurrency)
             for alias, endpoint in endpoints.endpoints.items()
@@ -77,7 +73,7 @@ class OpenAIModelClient(ModelClient):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._pool.aclose()
 
     async def _ask(
         self,
@@ -116,11 +112,13 @@ class OpenAIModelClient(ModelClient):
             headers["Authorization"] = f"Bearer {endpoint.key.get_secret_value()}"
         url = f"{endpoint.url}/chat/completions"
         try:
-            async with self._http.stream("POST", url, json=body, headers=headers) as response:
+            sent = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            content = sent.encode("utf-8", "surrogatepass")
+            async with self._pool.post(url, content, headers) as response:
                 if response.status_code != HTTPStatus.OK:
                     raise complaints.status(response, await read_body(response, complaints))
                 return await read_answer(response, complaints, heard.callback)
-        except httpx.HTTPError as error:
+        except TransportError as error:
             raise complaints.transport(error) from error
 
 

@@ -1,9 +1,9 @@
 """What a failed model call is called."""
 
-import httpx
-
 from treadle.integrations.egress import Redactor
 from treadle.integrations.errors import Delivery, ErrorClass, ToolError
+from treadle.integrations.models.exchange import TransportError, Unreachable
+from treadle.integrations.models.pool import Reply
 from treadle.integrations.models.wire import WireAnswer, WireError
 from treadle.integrations.retry_after import retry_after_s
 
@@ -27,7 +27,7 @@ class Complaints:
         self._alias = alias
         self._redactor = redactor
 
-    def status(self, response: httpx.Response, body: bytes) -> ToolError:
+    def status(self, response: Reply, body: bytes) -> ToolError:
         """An answer that is not 200."""
         status = response.status_code
         error_class, code = _CLASSES.get(
@@ -64,16 +64,15 @@ class Complaints:
             delivery=Delivery.UNKNOWN,
         )
 
-    def transport(self, error: httpx.HTTPError) -> ToolError:
+    def transport(self, error: TransportError) -> ToolError:
         """The connection failed."""
-        is_unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-        is_timeout = isinstance(error, httpx.TimeoutException) and not is_unsent
+        is_unsent = isinstance(error, Unreachable)
         return ToolError(
             self._said(
                 "cannot be reached" if is_unsent else "broke the connection",
                 str(error) or type(error).__name__,
             ),
-            error_class=ErrorClass.TIMEOUT if is_timeout else ErrorClass.UPSTREAM,
+            error_class=ErrorClass.UPSTREAM,
             code="model_unreachable" if is_unsent else "model_connection_broken",
             delivery=Delivery.NOT_SENT if is_unsent else Delivery.UNKNOWN,
         )
