@@ -1,5 +1,6 @@
 """The outermost layer of every request: its id, its log line, its headers, and the last catch."""
 
+import os
 import re
 import time
 from http import HTTPStatus
@@ -8,7 +9,6 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from treadle.platform.db.ids import new_id
 from treadle.platform.health.metrics import REQUEST_SECONDS
 from treadle.platform.log import get_log
 from treadle.platform.problems import internal_problem
@@ -97,7 +97,7 @@ class _Answer:
 
 def _request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else str(new_id())
+    return given if given and _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 
 def _observe(scope: Scope, status: int, seconds: float) -> str:

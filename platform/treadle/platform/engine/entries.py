@@ -19,6 +19,7 @@ from treadle.agents.values import JsonObject, JsonValue
 from treadle.integrations.errors import ErrorClass
 from treadle.platform.usage.tally import Count
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 LARGE = 32 * 1024
@@ -58,7 +59,7 @@ class Entry:
 def dump(value: object) -> str:
     """JSON as PostgreSQL takes it: ASCII, and null for the numbers that JSON does not have."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return _encode(value)
     except ValueError:
         finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
         return json.dumps(finite, separators=(",", ":"))
