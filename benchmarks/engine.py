@@ -29,6 +29,7 @@ from stack.figures import Figures, header, line
 from stack.workloads import WORKLOADS, Workload
 
 WARM_UP_S = 2.0
+LAST_S = 60.0
 
 
 class Unfit(Exception):
@@ -48,12 +49,16 @@ class Service:
     def measure(self, workload: Workload, connections: int) -> Figures:
         """Warm up, measure, and count in the database what came of it."""
         place, request = self._place, self.request(workload)
-        load.post(request, connections=connections, seconds=WARM_UP_S)
+        warm_up_s = max(WARM_UP_S, workload.least_s / 2)
+        load.post(request, connections=connections, seconds=warm_up_s)
+        self._wait_for_the_last()
         before = database.count(place.database_url)
         meter = Meter([place.pid], [self._model_pid])
-        answered = load.post(request, connections=connections, seconds=self._seconds)
+        seconds = max(self._seconds, workload.least_s)
+        answered = load.post(request, connections=connections, seconds=seconds)
         used = meter.read()
         did = database.count(place.database_url).since(before)
+        self._wait_for_the_last()
         finished = self._succeeded(workload, since=before)
         if not answered.count or answered.errors or finished < answered.count:
             raise Unfit(f"{workload.name}: {answered}, but {finished} runs succeeded")
@@ -80,6 +85,18 @@ class Service:
             headers=self._place.headers,
         )
 
+    def _wait_for_the_last(self) -> None:
+        """Return when nothing runs any more: the load leaves runs that nobody waits for."""
+        until = time.monotonic() + LAST_S
+        with service.owner(self._place) as connection:
+            while time.monotonic() < until:
+                left = connection.execute(
+                    "SELECT 1 FROM runs WHERE status IN ('queued', 'running') LIMIT 1"
+                ).fetchone()
+                if left is None:
+                    return
+                time.sleep(0.05)
+
     def _succeeded(self, workload: Workload, *, since: database.Counts) -> int:
         """Runs of a workload that succeeded after a count; the log's own word, not the API's."""
         with service.owner(self._place) as connection:
@@ -92,9 +109,8 @@ class Service:
         return int(row[0])
 
 
-def measure_all(arguments: argparse.Namespace, home: Path) -> list[Figures]:
-    """The service, then each peer, one after the other."""
-    found: list[Figures] = []
+def measure_all(arguments: argparse.Namespace, home: Path, found: list[Figures]) -> None:
+    """The service, then each peer, one after the other; adds to what was found as it goes."""
     wanted = [w for w in WORKLOADS if not arguments.only or w.name in arguments.only]
     print(header())
     with model.endpoint(arguments.port + 1) as (model_url, model_pid):
@@ -118,8 +134,8 @@ def measure_all(arguments: argparse.Namespace, home: Path) -> list[Figures]:
                 home=home,
             )
             for name in arguments.peers:
-                found += [say(figures) for figures in registry.measure(name, options)]
-    return found
+                for figures in registry.measure(name, options):
+                    found.append(say(figures))
 
 
 def say(figures: Figures) -> Figures:
@@ -143,12 +159,13 @@ def main() -> int:
         print("left out: it needs wrk (Debian: apt-get install wrk)", file=sys.stderr)
         return 0
     home = arguments.home or Path(tempfile.mkdtemp(prefix="treadle-bench-"))
+    found: list[Figures] = []
     try:
-        found = measure_all(arguments, home)
+        measure_all(arguments, home, found)
     finally:
+        write(arguments.json, found)
         if arguments.home is None:
             shutil.rmtree(home, ignore_errors=True)
-    write(arguments.json, found)
     return 0
 
 

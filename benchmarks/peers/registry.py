@@ -28,9 +28,14 @@ PEERS = ("postgres", "langgraph", "langgraph-postgres", "dbos", "restate")
 
 
 def measure(name: str, options: Options) -> Iterator[Figures]:
-    """One peer's figures; none, and a line that says why, where it is not installed."""
+    """One peer's figures; none, and a line that says why, where it is not installed.
+
+    One that breaks off keeps what it had measured, and the next has its turn.
+    """
     module = importlib.import_module(f"peers.{name.replace('-', '_')}")
     try:
         yield from module.measure(options)
     except NotInstalled as reason:
         print(f"{name}: left out: {reason}")
+    except Exception as error:  # noqa: BLE001 - a peer's fault, of whatever kind, is not the others'
+        print(f"{name}: broke off: {type(error).__name__}: {error}")

@@ -12,6 +12,8 @@ class Workload:
     template: str
     connections: tuple[int, ...]
     effects: int = 0
+    least_s: float = 0.0
+    """For how long it is measured at least, where a run takes seconds; half of it to warm up."""
 
 
 def _head(name: str) -> list[str]:
@@ -94,8 +96,9 @@ WORKLOADS = (
         "map-100",
         "map of 100 effects",
         fan(100, _EFFECT, "${{ one.keywords }}", name="map-100"),
-        (1, 32),
+        (1, 8),
         effects=100,
+        least_s=10.0,
     ),
     Workload("llm-3", "three model calls in a row", calls(3), (1, 32), effects=3),
     Workload(

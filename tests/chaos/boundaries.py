@@ -11,6 +11,9 @@ from tests.chaos.scenarios import Scenario
 from typing_extensions import override
 
 _INDEX = re.compile(r"\[\d+\]")
+# Sweeps carry the entries of quarantined runs and of orphans with them, whether they find any or
+# not, and only the first time that a process prepares them.
+_OF_SWEEPS = frozenset({"run.failed", "run.cancelled"})
 
 
 class Where(StrEnum):
@@ -48,8 +51,7 @@ def boundaries(scenario: Scenario, labels: Iterable[str]) -> list[Boundary]:
     Args:
         labels: The entries that were written when it ran undisturbed.
     """
-    # A sweep carries the entry of a quarantined run with it, whether it finds one or not.
-    places = {_INDEX.sub("", one): one for one in labels if one != "run.failed"}
+    places = {_INDEX.sub("", one): one for one in labels if one not in _OF_SWEEPS}
     found = [(Where.CLAIM, "")]
     found += [(Where.COMMIT, label) for label in places.values()]
     found += [(Where.EFFECT, f"keyed {path}") for path, count in scenario.keyed.items() if count]

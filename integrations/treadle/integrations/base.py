@@ -166,6 +166,8 @@ class Tool(Generic[P, R]):
         connection: The type of connection it needs, `None` for none.
         connection_optional: Whether it also works without one.
         cpu_heavy: Runs in another process instead of a thread (synchronous functions only).
+        is_quick: Given little, it is done in less time than a thread takes to begin (synchronous
+            functions that compute and wait for nothing).
         reads_untrusted: Its result can hold what strangers wrote.
         reads_private: Its result can hold what only its account may see.
         is_outward: A call sends its arguments out of the workspace.
@@ -184,6 +186,7 @@ class Tool(Generic[P, R]):
     reads_private: bool = True
     is_outward: bool = True
     is_trigger: bool = False
+    is_quick: bool = False
 
     @property
     def description(self) -> str:
@@ -224,6 +227,7 @@ class Declaration:
     reads_private: bool | None
     is_outward: bool | None
     is_trigger: bool
+    is_quick: bool
 
     @overload
     def __call__(self, function: Callable[[ToolContext, P], Awaitable[R]], /) -> Tool[P, R]: ...
@@ -250,6 +254,7 @@ class Declaration:
             reads_private=_or(self.reads_private, has_account),
             is_outward=_or(self.is_outward, can_send),
             is_trigger=self.is_trigger,
+            is_quick=self.is_quick,
         )
 
 
@@ -264,6 +269,7 @@ def tool(
     reads_private: bool | None = None,
     is_outward: bool | None = None,
     is_trigger: bool = False,
+    is_quick: bool = False,
 ) -> Declaration:
     """Declare a function as a tool; its annotations are the declaration.
 
@@ -280,6 +286,7 @@ def tool(
         reads_private=reads_private,
         is_outward=is_outward,
         is_trigger=is_trigger,
+        is_quick=is_quick,
     )
 
 

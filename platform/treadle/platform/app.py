@@ -45,6 +45,7 @@ from treadle.platform.runs import routes as runs
 from treadle.platform.runs import steering_routes as steering
 from treadle.platform.runs.launch import Launcher
 from treadle.platform.runs.service import RunService
+from treadle.platform.runs.short_way import ShortWay
 from treadle.platform.schedules import routes as schedules
 from treadle.platform.services import Services
 from treadle.platform.settings import Settings
@@ -105,6 +106,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     install_problems(app)
     install_openapi(app)
+    app.add_middleware(ShortWay, services=services, handlers=app.exception_handlers)
     app.add_middleware(Edge, exporter=services.exporter)
 
     @app.get("/docs", include_in_schema=False)

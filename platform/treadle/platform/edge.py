@@ -1,14 +1,14 @@
 """The outermost layer of every request: its id, its log line, its headers, and the last catch."""
 
+import os
 import re
 import time
 from http import HTTPStatus
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from treadle.platform.db.ids import new_id
 from treadle.platform.health.metrics import REQUEST_SECONDS
 from treadle.platform.log import get_log
 from treadle.platform.problems import internal_problem
@@ -23,6 +23,11 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_SECURITY_HEADERS = [
+    (name.lower().encode("ascii"), value.encode("ascii"))
+    for name, value in SECURITY_HEADERS.items()
+]
+_REQUEST_ID_HEADER = b"x-request-id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 log = get_log(__name__)
@@ -81,16 +86,18 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = int(message["status"])
-            headers = MutableHeaders(scope=message)
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
-            headers["X-Request-Id"] = self._request_id
+            headers = list(message.get("headers", ()))
+            said = {name.lower() for name, _ in headers}
+            headers += [one for one in _SECURITY_HEADERS if one[0] not in said]
+            headers = [one for one in headers if one[0].lower() != _REQUEST_ID_HEADER]
+            headers.append((_REQUEST_ID_HEADER, self._request_id.encode("ascii")))
+            message["headers"] = headers
         await self._send(message)
 
 
 def _request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else str(new_id())
+    return given if given and _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 
 def _observe(scope: Scope, status: int, seconds: float) -> str:

@@ -88,13 +88,14 @@ def test_pure_nodes_that_become_ready_together_share_a_task(world: World) -> Non
         b: {use: set, with: "${{ a }}"}
         x: {use: probe.read, with: {name: x}}
         y: {use: probe.read, with: {name: "y-${{ x.name }}"}}
-        c: {use: set, with: "${{ y.calls }}"}
-        d: {use: set, with: "${{ c + x.calls }}"}
+        z: {use: probe.read, with: {name: z}}
+        c: {use: set, with: "${{ [y.calls, z.calls] }}"}
+        d: {use: set, with: "${{ c + [x.calls] }}"}
         """,
         world,
     )
     units = [tuple(node.id for node in unit.nodes) for unit in graph.body.units]
-    assert sorted(units) == [("a", "b"), ("c", "d"), ("x",), ("y",)]
+    assert sorted(units) == [("a", "b"), ("c", "d"), ("x", "y"), ("z",)]
 
 
 async def test_pure_nodes_cause_no_commit_of_their_own(stage: Stage) -> None:

@@ -1,5 +1,8 @@
 """Running a body: one LangGraph task per unit, all called at once, none waiting for a superstep.
 
+A body of one unit inside a container needs no task of its own: the container's waits for nothing
+else.
+
 The tasks are called in topological order; each awaits the futures of the units it refers to. What
 is finished is known by its path in the ledger, never by LangGraph, which runs without a
 checkpointer.
@@ -7,6 +10,7 @@ checkpointer.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from treadle.agents.errors import Blocked, StepWaits
 from treadle.agents.interpreter.chunks import run_items
@@ -45,10 +49,15 @@ step = as_task(step_body)
 
 async def run_body(body: Body, frame: Frame) -> None:
     """Run a body's nodes; returns when nothing in it works any more."""
-    futures: list[asyncio.Future[None] | None] = []
     if body.is_inline:
         GraphBodies().run_pure(body, frame)
         return
+    if len(body.units) == 1 and frame.parent is not None:
+        # `step_body` has told the run of whatever is wrong; a task's failure is not raised either.
+        with suppress(Exception):
+            await step_body(frame, body.units[0], ())
+        return
+    futures: list[asyncio.Future[None] | None] = []
     for unit in body.units:
         if unit.is_inline:
             _run_inline(frame, unit)

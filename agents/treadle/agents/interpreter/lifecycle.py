@@ -45,7 +45,6 @@ async def take(frame: Frame, node: Node, work: EffectWork | WaitWork | Container
     turn = Turn(frame, node)
     try:
         record = _skipped(turn) or turn.finished(StepStatus.SUCCEEDED, await _run(turn, work))
-        record = replace(record, attempt=turn.attempt, usage=turn.usage, reasoning=turn.reasoning)
         if turn.is_cached:
             record = replace(record, extra={"cached": True})
     except StepFailed as failure:

@@ -73,6 +73,8 @@ def misfits(
     work_per_part: int = WORK_PER_PART,
 ) -> list[Misfit]:
     """How a value does not fit a schema, whose `#/schemas/x` mean `schemas`; empty when it fits."""
+    if _fits_plainly(value, schema):
+        return []
     root: JsonObject = {**schema, "schemas": schemas}
     check = _check.set(_Check(root, _Fuel(BASE_WORK + work_per_part * _size(value))))
     try:
@@ -84,6 +86,25 @@ def misfits(
         return [Misfit((), str(error))]
     finally:
         _check.reset(check)
+
+
+_REMARKS = frozenset({"type", "title", "description", "default", "examples"})
+_TYPES: Mapping[str, type] = {
+    "string": str,
+    "integer": int,
+    "number": int,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+}
+
+
+def _fits_plainly(value: JsonValue, schema: JsonObject) -> bool:
+    """Whether a schema asks for nothing but a type, and the value has it; else look closer."""
+    kind = schema.get("type")
+    if not isinstance(kind, str) or not schema.keys() <= _REMARKS:
+        return False
+    return type(value) is _TYPES.get(kind)
 
 
 def metaschema_faults(schema: JsonValue) -> list[Misfit]:

@@ -1,7 +1,7 @@
 """A template compiled to run: nodes, bodies and units. Immutable, without state of any run."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -110,33 +110,38 @@ class Unit:
     Attributes:
         nodes: In topological order.
         upstream: Indexes of the units it awaits; always smaller than its own.
+        is_inline: Whether it can run without a task: pure, and waiting for nothing.
     """
 
     nodes: tuple[Node, ...]
     upstream: tuple[int, ...]
+    is_inline: bool = field(init=False)
 
-    @property
-    def is_inline(self) -> bool:
-        """Whether it can run without a task: pure, and waiting for nothing."""
-        return not self.upstream and all(isinstance(node.work, PureWork) for node in self.nodes)
+    def __post_init__(self) -> None:
+        """Find out once what every run asks."""
+        is_pure = all(isinstance(node.work, PureWork) for node in self.nodes)
+        object.__setattr__(self, "is_inline", is_pure and not self.upstream)
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Nodes that see each other: of a template, an item, a pass or a case; in units."""
+    """Nodes that see each other: of a template, an item, a pass or a case; in units.
+
+    Attributes:
+        is_inline: Whether none of it needs a task.
+        nodes: All of them.
+    """
 
     units: tuple[Unit, ...]
     is_pure: bool
+    is_inline: bool = field(init=False)
+    nodes: tuple[Node, ...] = field(init=False)
 
-    @property
-    def is_inline(self) -> bool:
-        """Whether none of it needs a task."""
-        return all(unit.is_inline for unit in self.units)
-
-    @property
-    def nodes(self) -> Iterator[Node]:
-        """All of them."""
-        return (node for unit in self.units for node in unit.nodes)
+    def __post_init__(self) -> None:
+        """Find out once what every run asks."""
+        object.__setattr__(self, "is_inline", all(unit.is_inline for unit in self.units))
+        nodes = tuple(node for unit in self.units for node in unit.nodes)
+        object.__setattr__(self, "nodes", nodes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from treadle.integrations.errors import Delivery, ErrorClass, ToolError
 from treadle.integrations.registry import AnyTool
 
 log = structlog.get_logger(__name__)
+SMALL = 4096  # characters of arguments on which a quick tool is quick
 INTENT = "intent"  # ledger entry of an effect that must not be repeated: it may have begun
 
 
@@ -68,7 +69,8 @@ async def call_tool(
             connection=connection,
         )
         limited = context if hosts is None else LimitedContext(context, hosts)
-        result = await _call(turn, tool, limited, params)
+        is_quick = tool.is_quick and _is_small(arguments)
+        result = await _call(turn, tool, limited, params, is_quick=is_quick)
     except ToolError as error:
         raise _failure(turn, error, intent=intent if is_once else None) from error
     turn.uncertain.discard(intent)
@@ -86,10 +88,14 @@ def _commit_intent(turn: Turn, intent: str) -> None:
     turn.append_call(intent, turn.record(StepStatus.SUCCEEDED))
 
 
-async def _call(turn: Turn, tool: AnyTool, context: ToolContext, params: Params) -> JsonValue:
+async def _call(
+    turn: Turn, tool: AnyTool, context: ToolContext, params: Params, *, is_quick: bool
+) -> JsonValue:
     try:
         if tool.is_async:
             return _as_json(await tool.function(context, params))
+        if is_quick:  # on the loop: a thread costs more than the call
+            return _as_json(tool.function(context, params))
         if tool.cpu_heavy and turn.ports.processes is not None:
             return await _call_detached(turn.ports.processes, tool, params)
         return _as_json(await asyncio.to_thread(tool.function, context, params))
@@ -98,6 +104,20 @@ async def _call(turn: Turn, tool: AnyTool, context: ToolContext, params: Params)
     except Exception as error:  # the edge to a tool's code: any error is its bug
         log.exception("tool.crashed", tool=tool.name, path=turn.path)
         raise crash(tool.name, error).error() from error
+
+
+def _is_small(arguments: JsonValue) -> bool:
+    """Whether JSON has about `SMALL` characters at most; looks no further than that."""
+    left, pending = SMALL, [arguments]
+    while pending and left >= 0:
+        value = pending.pop()
+        left -= len(value) if isinstance(value, str) else 8
+        if isinstance(value, dict):
+            left -= sum(map(len, value))
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+    return left >= 0
 
 
 async def _call_detached(processes: Executor, tool: AnyTool, params: Params) -> JsonValue:

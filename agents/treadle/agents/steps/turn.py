@@ -111,7 +111,9 @@ class Turn:
         facts = self.run.facts
         return f"{facts.frame}.{self.path}" if facts.frame else self.path
 
-    def record(self, status: StepStatus) -> StepRecord:
+    def record(
+        self, status: StepStatus, *, output: JsonValue = None, finished_at: datetime | None = None
+    ) -> StepRecord:
         """A ledger entry of this step, to be completed by `replace`."""
         return StepRecord(
             path=self.path,
@@ -119,14 +121,16 @@ class Turn:
             item=self.frame.item,
             status=status,
             attempt=self.attempt,
+            output=output,
             usage=self.usage,
             reasoning=self.reasoning,
             started_at=self.started_at,
+            finished_at=finished_at,
         )
 
     def finished(self, status: StepStatus, output: JsonValue) -> StepRecord:
         """The ledger entry that ends this step well."""
-        return replace(self.record(status), output=output, finished_at=self.ports.clock.now())
+        return self.record(status, output=output, finished_at=self.ports.clock.now())
 
     def entry(self, call: str) -> StepRecord | None:
         """A finished entry inside this step, of this process or an earlier one."""
@@ -149,6 +153,8 @@ class Turn:
     @property
     def usage(self) -> Usage | None:
         """What the model calls of this step used so far, over all attempts; each counts once."""
+        if not self._entries:
+            return None
         used = [entry.usage for entry in self._entries.values() if entry.usage is not None]
         return reduce(add_usage, used) if used else None
 

@@ -1,11 +1,14 @@
 """Reading one answer, whole or as a stream of events."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
 from pydantic import ValidationError
 
+from treadle.integrations.errors import ToolError
 from treadle.integrations.models.calls import ToolCall
 from treadle.integrations.models.failures import Complaints
 from treadle.integrations.models.sse import EndlessEvent, EventParser
@@ -15,6 +18,8 @@ from treadle.integrations.models.wire import WireAnswer, WireUsage
 
 MAX_BODY = 8_000_000  # bytes of an answer that is not streamed
 DONE = "[DONE]"
+END_S = 0.2
+"""How long the end of a stream may take after its last event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +60,21 @@ async def _read_stream(
     response: httpx.Response, complaints: Complaints, on_delta: Callable[[str], None] | None
 ) -> Answer:
     collected = _Collected(complaints, on_delta)
-    async for event in _events(response, complaints):
+    events = _events(response, complaints)
+    async for event in events:
         if event.strip() == DONE:
+            await _read_end(events)
             break
         collected.take(_parse(event, complaints))
     return collected.result()
+
+
+async def _read_end(events: AsyncIterator[str]) -> None:
+    """Read what follows the last event: a connection that is left before its end is closed."""
+    with suppress(TimeoutError, httpx.HTTPError, ToolError):
+        async with asyncio.timeout(END_S):
+            async for _ in events:
+                break
 
 
 async def _events(response: httpx.Response, complaints: Complaints) -> AsyncIterator[str]:

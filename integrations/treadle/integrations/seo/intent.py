@@ -125,7 +125,7 @@ class Intents(Result):
     keywords: list[KeywordIntent]
 
 
-@tool("seo.intent", effect=Effect.READ)
+@tool("seo.intent", effect=Effect.READ, is_quick=True)
 def classify_intents(ctx: ToolContext, params: IntentParams) -> Intents:
     """Tell informational, commercial, transactional and navigational keywords apart."""
     pages = read_pages(params.pages)

@@ -40,7 +40,7 @@ class Normalized(Result):
     merged: dict[str, str]
 
 
-@tool("seo.normalize", effect=Effect.READ)
+@tool("seo.normalize", effect=Effect.READ, is_quick=True)
 def normalize_keywords(ctx: ToolContext, params: NormalizeParams) -> Normalized:
     """Clean keywords and merge those that differ only in case, plural, word order or a typo."""
     kept: dict[tuple[str, ...], str] = {}

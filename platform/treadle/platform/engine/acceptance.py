@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from treadle.agents.values import JsonObject
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine import statements
+from treadle.platform.engine.arrays import array
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.entries import dump
 from treadle.platform.engine.errors import CommitRefused, DatabaseAway, KeyTaken
@@ -162,35 +163,35 @@ def _fail(batch: Sequence[tuple[NewRun, asyncio.Future[datetime]]], error: Excep
             future.set_exception(error)
 
 
-def _arrays(runs: Sequence[NewRun]) -> tuple[list[object], ...]:
+def _arrays(runs: Sequence[NewRun]) -> tuple[str, ...]:
     return (
-        [run.id for run in runs],
-        [run.workspace for run in runs],
-        [run.root_id for run in runs],
-        [run.agent_id for run in runs],
-        [run.agent for run in runs],
-        [run.template for run in runs],
-        [run.version for run in runs],
-        [run.sha256 for run in runs],
-        [run.trigger for run in runs],
-        [run.owner for run in runs],
-        [dump(run.settings) for run in runs],
-        [dump(run.connections) for run in runs],
-        [run.is_pure for run in runs],
-        [run.wake_at for run in runs],
-        [dump(run.inputs) for run in runs],
-        [run.created_by for run in runs],
-        [None if run.children is None else dump(run.children) for run in runs],
-        [run.traceparent for run in runs],
+        array(run.id for run in runs),
+        array(run.workspace for run in runs),
+        array(run.root_id for run in runs),
+        array(run.agent_id for run in runs),
+        array(run.agent for run in runs),
+        array(run.template for run in runs),
+        array(run.version for run in runs),
+        array(run.sha256 for run in runs),
+        array(run.trigger for run in runs),
+        array(run.owner for run in runs),
+        array(dump(run.settings) for run in runs),
+        array(dump(run.connections) for run in runs),
+        array(run.is_pure for run in runs),
+        array(run.wake_at for run in runs),
+        array(dump(run.inputs) for run in runs),
+        array(run.created_by for run in runs),
+        array(None if run.children is None else dump(run.children) for run in runs),
+        array(run.traceparent for run in runs),
     )
 
 
-def _keys(runs: Sequence[NewRun]) -> tuple[list[object], ...]:
+def _keys(runs: Sequence[NewRun]) -> tuple[str, ...]:
     answers = [run.answer for run in runs]
     return (
-        [answer and answer.key for answer in answers],
-        [answer and answer.fingerprint for answer in answers],
-        [answer and answer.status for answer in answers],
-        [answer and answer.sealed for answer in answers],
-        [answer and answer.is_final for answer in answers],
+        array(None if answer is None else answer.key for answer in answers),
+        array(None if answer is None else answer.fingerprint for answer in answers),
+        array(None if answer is None else answer.status for answer in answers),
+        array(None if answer is None else answer.sealed for answer in answers),
+        array(None if answer is None else answer.is_final for answer in answers),
     )

@@ -9,7 +9,7 @@ What cannot be sent is dropped, what was missed is gone: nothing may depend on i
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from redis.asyncio import Redis
@@ -20,6 +20,7 @@ from treadle.platform.log import get_log
 
 MOST_PENDING = 10_000
 _PAUSE_S = 0.5
+_TOGETHER = 64
 
 log = get_log(__name__)
 
@@ -59,15 +60,28 @@ class Speaker:
 
     async def _work(self) -> None:
         while True:
-            channel, message = await self._messages.get()
+            messages = [await self._messages.get()]
+            while len(messages) < _TOGETHER and not self._messages.empty():
+                messages.append(self._messages.get_nowait())
             try:
                 async with asyncio.timeout(2):
-                    await self._redis.publish(channel, message)
+                    await self._publish(messages)
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("speaker.broken", reason=str(error))
                 await asyncio.sleep(_PAUSE_S)
             finally:
-                self._messages.task_done()
+                for _ in messages:
+                    self._messages.task_done()
+
+    async def _publish(self, messages: Sequence[tuple[str, str]]) -> None:
+        """Publish in order; several as one write, which costs little more than one."""
+        if len(messages) == 1:
+            await self._redis.publish(*messages[0])
+            return
+        together = self._redis.pipeline(transaction=False)
+        for channel, message in messages:
+            together.publish(channel, message)
+        await together.execute()
 
 
 Hearer = Callable[[bytes], None]

@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine import statements
+from treadle.platform.engine.arrays import array
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.entries import is_ledger, large_ref, read_step
 from treadle.platform.engine.errors import DatabaseAway
@@ -129,7 +130,7 @@ class Claims:
         self, runs: Sequence[RunId], least_priority: int, *, may_try: bool
     ) -> list[ClaimedRun]:
         parameters = {
-            "runs": list(runs),
+            "runs": array(runs),
             "worker": self._worker,
             "least": least_priority,
             "suspect": SUSPECT,

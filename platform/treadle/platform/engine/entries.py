@@ -2,19 +2,26 @@
 
 `t` is the entry's type: `run.<status>`, `step.<status>`, or `call.<status>` for what happened
 inside a step (a model call, an agent's tool call): ledger only, no event.
+
+A log is mostly names and times, so it is kept short: `node` stands only where it differs from
+`path`, and `s` and `f` are when a step began, in microseconds since 1970, and how many later it
+ended. Whoever shows an entry calls `expanded` first.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from treadle.agents.ports import FINISHED, StepError, StepRecord, StepStatus, Usage
 from treadle.agents.values import JsonObject, JsonValue
 from treadle.integrations.errors import ErrorClass
 from treadle.platform.usage.tally import Count
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 LARGE = 32 * 1024
 """Characters of JSON above which an output lies in `run_values`; fixed by the contract."""
 
@@ -52,7 +59,7 @@ class Entry:
 def dump(value: object) -> str:
     """JSON as PostgreSQL takes it: ASCII, and null for the numbers that JSON does not have."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return _encode(value)
     except ValueError:
         finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
         return json.dumps(finite, separators=(",", ":"))
@@ -69,12 +76,12 @@ def step_entry(record: StepRecord) -> Entry:
     entry: dict[str, object] = {
         "t": f"{kind}.{record.status.value}",
         "path": record.path,
-        "node": record.node,
     }
+    if record.node != record.path:
+        entry["node"] = record.node
     large = _put_output(entry, record.output)
-    entry |= {name: value for name, value in _optional_fields(record) if value is not None}
-    if record.attempt != 1:
-        entry["attempt"] = record.attempt
+    _put_optional(entry, record)
+    _put_times(entry, record)
     opens, closes = _wait_row(record)
     is_start = record.status is StepStatus.RUNNING and record.call is None and not record.extra
     return Entry(
@@ -115,18 +122,58 @@ def _put_output(entry: dict[str, object], output: JsonValue) -> LargeValue | Non
     return LargeValue(ref, content)
 
 
-def _optional_fields(record: StepRecord) -> list[tuple[str, object]]:
-    return [
-        ("item", record.item),
-        ("error", None if record.error is None else error_json(record.error)),
-        ("usage", None if record.usage is None else asdict(record.usage)),
-        ("reasoning", record.reasoning),
-        ("started_at", record.started_at and record.started_at.isoformat()),
-        ("finished_at", record.finished_at and record.finished_at.isoformat()),
-        ("call", record.call),
-        # What is asked lies in the wait's row, and is shown from there.
-        ("extra", {k: v for k, v in record.extra.items() if k != "asked"} or None),
-    ]
+def _put_optional(entry: dict[str, object], record: StepRecord) -> None:
+    if record.item is not None:
+        entry["item"] = record.item
+    if record.attempt != 1:
+        entry["attempt"] = record.attempt
+    if record.error is not None:
+        entry["error"] = error_json(record.error)
+    if record.usage is not None:
+        entry["usage"] = _usage_json(record.usage)
+    if record.reasoning is not None:
+        entry["reasoning"] = record.reasoning
+    if record.call is not None:
+        entry["call"] = record.call
+    # What is asked lies in the wait's row, and is shown from there.
+    extra = {key: value for key, value in record.extra.items() if key != "asked"}
+    if extra:
+        entry["extra"] = extra
+
+
+def _put_times(entry: dict[str, object], record: StepRecord) -> None:
+    started = None if record.started_at is None else (record.started_at - _EPOCH) // _MICROSECOND
+    if started is not None:
+        entry["s"] = started
+    if record.finished_at is not None:
+        entry["f"] = (record.finished_at - _EPOCH) // _MICROSECOND - (started or 0)
+
+
+def expanded(entry: JsonObject) -> JsonObject:
+    """An entry as it is shown; changes it in place."""
+    if "path" in entry:
+        entry.setdefault("node", entry["path"])
+    started, took = entry.pop("s", None), entry.pop("f", None)
+    if isinstance(started, int):
+        entry["started_at"] = _time(started).isoformat()
+    if isinstance(took, int):
+        began = started if isinstance(started, int) else 0
+        entry["finished_at"] = _time(began + took).isoformat()
+    return entry
+
+
+def _time(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _usage_json(usage: Usage) -> JsonObject:
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "model_calls": usage.model_calls,
+        "cost_usd": usage.cost_usd,
+    }
 
 
 def error_json(error: StepError) -> JsonObject:
@@ -153,6 +200,7 @@ def large_ref(entry: JsonObject) -> str | None:
 
 def read_step(entry: JsonObject, values: Mapping[str, JsonValue]) -> StepRecord:
     """Read a ledger record back; `values` has the large outputs by reference."""
+    entry = expanded(entry)
     ref = large_ref(entry)
     call, reasoning, extra = entry.get("call"), entry.get("reasoning"), entry.get("extra")
     attempt = entry.get("attempt", 1)

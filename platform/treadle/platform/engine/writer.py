@@ -17,6 +17,7 @@ from psycopg.rows import class_row
 
 from treadle.agents.errors import LeaseLost
 from treadle.platform.engine import statements
+from treadle.platform.engine.arrays import array
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.entries import Entry
 from treadle.platform.engine.errors import CommitRefused, DatabaseAway
@@ -24,6 +25,9 @@ from treadle.platform.engine.leases import Commit, Lease, Release, RunStatus
 from treadle.platform.log import get_log
 
 LINGER_S = 0.004
+START_LINGER_S = 0.05
+"""How long an entry that only says that a step began may wait for company: if the step is over
+before that, its result takes it along, and it costs no commit of its own."""
 MOST_RUNS = 256
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -94,9 +98,8 @@ class LogWriter:
         lease.append(*entries)
         if not lease.claims:
             self._touch(lease)
-            if self._timer is None and not self._due.is_set():
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(self._linger_s, self._due.set)
+            is_result = any(entry.is_result for entry in entries)
+            self._come_due(self._linger_s if is_result else START_LINGER_S)
 
     async def settle(self, lease: Lease) -> None:
         """Return when every result appended so far is committed; raises `LeaseLost`."""
@@ -110,6 +113,17 @@ class LogWriter:
         """Write the last of a lease; raises `LeaseLost` if somebody else owns the run."""
         lease.release(release, *entries)
         await self.settle(lease)
+
+    def _come_due(self, in_s: float) -> None:
+        if self._due.is_set():
+            return
+        loop = asyncio.get_running_loop()
+        when = loop.time() + in_s
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(when, self._due.set)
 
     def _touch(self, lease: Lease) -> None:
         self._touched[lease] = None
@@ -202,31 +216,31 @@ class LogWriter:
 _GOES_ON = Release(RunStatus.RUNNING)
 
 
-def _statement(batch: Sequence[Commit]) -> tuple[LiteralString, tuple[list[object], ...]]:
+def _statement(batch: Sequence[Commit]) -> tuple[LiteralString, tuple[str, ...]]:
     opens = [commit.opens for commit in batch]
     closes = [commit.closes for commit in batch]
     if not (any(opens) or any(closes)):
         return statements.COMMIT, _arrays(batch)
-    rows: list[object] = [f"[{','.join(one)}]" for one in opens]
-    ids: list[object] = [json.dumps(one) for one in closes]
+    rows = array(f"[{','.join(one)}]" for one in opens)
+    ids = array(json.dumps(one) for one in closes)
     return statements.COMMIT_WAITS, (*_arrays(batch), rows, ids)
 
 
-def _arrays(batch: Sequence[Commit]) -> tuple[list[object], ...]:
+def _arrays(batch: Sequence[Commit]) -> tuple[str, ...]:
     releases = [commit.release or _GOES_ON for commit in batch]
     return (
-        [commit.lease.run for commit in batch],
-        [commit.epoch for commit in batch],
-        [commit.epoch_after for commit in batch],
-        [commit.seq for commit in batch],
-        [commit.seq_after for commit in batch],
-        ["queued" if commit.claims else "running" for commit in batch],
-        [release.status.value for release in releases],
-        [any(entry.is_progress for entry in commit.entries) for commit in batch],
-        [release.wake_at for release in releases],
-        [release.outputs for release in releases],
-        [release.error for release in releases],
-        [f"[{','.join(entry.text for entry in commit.entries)}]" for commit in batch],
-        [commit.lease.signals for commit in batch],
-        [commit.usage for commit in batch],
+        array(commit.lease.run for commit in batch),
+        array(commit.epoch for commit in batch),
+        array(commit.epoch_after for commit in batch),
+        array(commit.seq for commit in batch),
+        array(commit.seq_after for commit in batch),
+        array("queued" if commit.claims else "running" for commit in batch),
+        array(release.status.value for release in releases),
+        array(any(entry.is_progress for entry in commit.entries) for commit in batch),
+        array(release.wake_at for release in releases),
+        array(release.outputs for release in releases),
+        array(release.error for release in releases),
+        array(f"[{','.join(entry.text for entry in commit.entries)}]" for commit in batch),
+        array(commit.lease.signals for commit in batch),
+        array(commit.usage for commit in batch),
     )

@@ -13,6 +13,7 @@ from treadle.platform.db.database import Database
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine.broadcast import Listener
 from treadle.platform.engine.connections import EngineConnection
+from treadle.platform.engine.entries import expanded
 from treadle.platform.engine.errors import DatabaseAway
 from treadle.platform.engine.hints import COMMITS, Hint, read_hints
 from treadle.platform.engine.ids import RunId
@@ -24,7 +25,8 @@ POLL_S = 2.0
 """How long news may be late whose hint was lost."""
 _MOST_HINTS = 64
 _MOVED = """
-SELECT r.id FROM unnest(%s::uuid[], %s::int[]) AS u (id, after) JOIN runs r ON r.id = u.id
+SELECT r.id, r.finished_at IS NOT NULL AS has_ended
+FROM unnest(%s::uuid[], %s::int[]) AS u (id, after) JOIN runs r ON r.id = u.id
 WHERE r.seq > u.after
 """
 
@@ -32,8 +34,9 @@ log = get_log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Id:
+class _Moved:
     id: RunId
+    has_ended: bool
 
 
 class Watch:
@@ -61,9 +64,10 @@ class Watch:
         if may_be_end or not self._is_patient or len(self._hints) == _MOST_HINTS:
             self._news.set()
 
-    def stir(self) -> None:
-        """Something was committed of which no hint came."""
-        self._news.set()
+    def stir(self, *, has_ended: bool) -> None:
+        """Something was committed of which no hint may have come."""
+        if has_ended or not self._is_patient:
+            self._news.set()
 
     async def wait(self) -> None:
         """Return at the next news."""
@@ -78,7 +82,8 @@ class Watch:
             if hint.entries is None or hint.seq > position + len(rows):
                 return None
             new = enumerate(hint.entries, start=hint.seq + 1)
-            rows += [LogRow(s, hint.at, entry) for s, entry in new if s > position + len(rows)]
+            after = position + len(rows)
+            rows += [LogRow(seq, hint.at, expanded(one)) for seq, one in new if seq > after]
             self.outputs = hint.outputs
         return rows or None
 
@@ -173,14 +178,14 @@ class Feeds:
                 continue
             try:
                 moved = await self._polling.fetch(
-                    _MOVED, (list(after), list(after.values())), row=class_row(_Id)
+                    _MOVED, (list(after), list(after.values())), row=class_row(_Moved)
                 )
             except DatabaseAway as away:
                 log.warning("feeds.blind", reason=str(away))
                 continue
             for row in moved:
                 for watch in self._watches.get(row.id, ()):
-                    watch.stir()
+                    watch.stir(has_ended=row.has_ended)
 
     def _hear(self, message: bytes) -> None:
         for hint in read_hints(message):

@@ -9,6 +9,7 @@ from sqlalchemy import Boolean, Row, literal_column, select, text
 
 from treadle.agents.values import JsonValue
 from treadle.platform.db.database import TenantConnection
+from treadle.platform.engine.entries import expanded
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.models import log, run_values, runs
 from treadle.platform.engine.turns import IS_HELD_BACK
@@ -61,13 +62,13 @@ async def read_log(tx: TenantConnection, run: UUID, *, after: int = 0) -> list[L
     """A run's log after a seq, at most `MOST_ROWS` of it."""
     query = select(log).where(log.c.run_id == run, log.c.seq > after)
     rows = await tx.execute(query.order_by(log.c.seq).limit(MOST_ROWS))
-    return [LogRow(row.seq, row.at, row.entry) for row in rows]
+    return [LogRow(row.seq, row.at, expanded(row.entry)) for row in rows]
 
 
 async def read_whole_log(tx: TenantConnection, run: UUID) -> list[LogRow]:
     """All of a run's log."""
     rows = await tx.execute(select(log).where(log.c.run_id == run).order_by(log.c.seq))
-    return [LogRow(row.seq, row.at, row.entry) for row in rows]
+    return [LogRow(row.seq, row.at, expanded(row.entry)) for row in rows]
 
 
 async def read_value(tx: TenantConnection, run: UUID, ref: str) -> JsonValue:

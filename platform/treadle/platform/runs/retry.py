@@ -33,8 +33,8 @@ from treadle.platform.templates.resolution import resolve_name
 
 _OUTLINE = text(
     """
-    SELECT seq, entry->>'path' AS path, entry->>'node' AS node, entry->'item' AS item,
-        entry->>'call' AS call, split_part(entry->>'t', '.', 2) AS status
+    SELECT seq, entry->>'path' AS path, coalesce(entry->>'node', entry->>'path') AS node,
+        entry->'item' AS item, entry->>'call' AS call, split_part(entry->>'t', '.', 2) AS status
     FROM log WHERE run_id = :run AND entry->>'path' IS NOT NULL ORDER BY seq
     """
 ).columns(item=JSON(none_as_null=True))
