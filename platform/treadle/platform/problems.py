@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from treadle.agents.errors import InputsInvalid, Issue, TemplateInvalid
+from treadle.platform.db.away import is_away
 from treadle.platform.errors import PlatformError, Unavailable, Unprocessable
 from treadle.platform.log import get_log
 
@@ -184,7 +185,7 @@ def _field_issue(error: Mapping[str, Any]) -> Issue:  # Any: as pydantic gives i
 
 async def _database_error(_: Request, error: Exception) -> JSONResponse:
     """A database that is away is no bug; any other failure of it is, and goes on to the edge."""
-    if isinstance(error, DBAPIError) and not _is_away(error):
+    if isinstance(error, DBAPIError) and not is_away(error):
         raise error
     log.warning("database.away", error=str(error.__cause__ or error))
     return problem(
@@ -193,15 +194,6 @@ async def _database_error(_: Request, error: Exception) -> JSONResponse:
         detail="the database does not answer; try again",
         headers=_RETRY_AFTER,
     )
-
-
-def _is_away(error: DBAPIError) -> bool:
-    # Class 57P (shut down, crashed, starting up) and class 08 (connection); without a code the
-    # connection was never made.
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None:
-        return type(error.orig).__name__ in {"OperationalError", "ConnectionTimeout"}
-    return error.connection_invalidated or str(state).startswith(("57P", "08"))
 
 
 def similar_name(name: str, names: Sequence[str]) -> str | None:

@@ -11,6 +11,7 @@ from treadle.agents.ports import Outcome, Parked, StepStatus, Succeeded, Wait, W
 from treadle.agents.values import JsonValue
 from treadle.platform.db.ids import new_id
 from treadle.platform.engine.claims import ClaimedRun
+from treadle.platform.engine.errors import DatabaseAway
 from treadle.platform.engine.host import RunHost
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.journal import RunJournal
@@ -91,6 +92,43 @@ async def test_a_run_does_not_park_over_a_signal_it_has_not_seen(engine: Engine)
         while (await engine.row(run))[0] != "queued":  # noqa: ASYNC110 - it is in SQL
             await asyncio.sleep(0.02)
     assert engine.bell.rung == [run]
+
+
+async def test_a_run_does_not_park_over_a_signal_that_came_when_it_no_longer_listened(
+    engine: Engine,
+) -> None:
+    asks = Asks(before_parking=asyncio.Event())
+    _, run = await begun(engine, asks, sweep_s=0.05)
+    await engine.sql(ANSWER, run)
+    await engine.sql(SIGNAL, run)
+    await asyncio.sleep(0.5)  # the sweep has brought the answer, and nobody took it
+    assert asks.before_parking is not None
+    asks.before_parking.set()
+    await engine.until(run, "succeeded", timeout_s=30)
+    assert asks.turns == 2
+
+
+async def test_a_run_without_its_database_for_a_moment_is_put_back(engine: Engine) -> None:
+    runner = LosesTheDatabase()
+    run = await engine.accept()
+    host = engine.host(runner, sweep_s=0.1)
+    await host.start()
+    host.ring([run])
+    await engine.until(run, "succeeded", timeout_s=30)
+    assert runner.turns == 2
+
+
+class LosesTheDatabase:
+    """A runner that cannot reach the database at its first turn."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    async def advance(self, run: ClaimedRun, journal: RunJournal, gate: Gate) -> Outcome:
+        self.turns += 1
+        if self.turns == 1:
+            raise DatabaseAway("gone")
+        return Succeeded({})
 
 
 async def test_a_signal_whose_hint_was_lost_is_found_by_the_sweep(engine: Engine) -> None:

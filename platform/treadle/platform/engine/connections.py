@@ -4,6 +4,7 @@ They keep their role for their whole life, so behind a pooler they need session 
 """
 
 import asyncio
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import LiteralString, TypeAlias, TypeVar
 
@@ -13,8 +14,10 @@ from psycopg.rows import BaseRowFactory, tuple_row
 from treadle.platform.db.database import driver_url
 from treadle.platform.db.rls import ENGINE_ROLE
 from treadle.platform.engine.errors import CommitRefused, DatabaseAway
+from treadle.platform.log import get_log
 
 CONNECT_TIMEOUT_S = 5
+_AGAIN_S = (0.05, 0.2, 0.5, 1.0)
 # The statements join `runs` to a handful of ids. On a young table, without statistics, the planner
 # would scan it, and keep that plan while it grows.
 _SESSION = f"""
@@ -25,6 +28,7 @@ _SESSION = f"""
     SET jit = off
 """
 
+log = get_log(__name__)
 T = TypeVar("T")
 Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
 
@@ -61,6 +65,22 @@ class EngineConnection:
                 raise DatabaseAway(str(error)) from error
             except psycopg.Error as error:
                 raise CommitRefused(str(error)) from error
+
+    async def fetch_surely(
+        self,
+        statement: LiteralString,
+        parameters: Parameters = (),
+        *,
+        row: BaseRowFactory[T],
+    ) -> list[T]:
+        """`fetch` until the database answers, for what does no harm when it is done twice."""
+        pauses = itertools.chain(_AGAIN_S, itertools.repeat(_AGAIN_S[-1]))
+        while True:
+            try:
+                return await self.fetch(statement, parameters, row=row)
+            except DatabaseAway as away:
+                log.warning("database.away", reason=str(away))
+                await asyncio.sleep(next(pauses))
 
     async def execute(self, statement: LiteralString, parameters: Parameters = ()) -> None:
         """Run one statement that returns nothing; raises as `fetch` does."""

@@ -18,6 +18,7 @@ from uuid import UUID
 from treadle.agents.errors import LeaseLost
 from treadle.agents.interpreter import Closed, Gate
 from treadle.agents.ports import Outcome, StepRecord
+from treadle.platform.db.away import is_away
 from treadle.platform.engine.broadcast import Listener, Speaker
 from treadle.platform.engine.claims import ClaimedRun, Claims
 from treadle.platform.engine.connections import EngineConnection
@@ -37,7 +38,7 @@ from treadle.platform.engine.hints import (
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.inbox import Inbox, Letters, Postman, Recipient
 from treadle.platform.engine.journal import Ledger, RunJournal, has_waits
-from treadle.platform.engine.leases import ENDED, Lease, RunStatus
+from treadle.platform.engine.leases import ENDED, Lease, Release, RunStatus
 from treadle.platform.engine.liveness import BEAT_S, DEAD_AFTER_S, Liveness
 from treadle.platform.engine.sweep import RING_AGAIN_S, Sweeper
 from treadle.platform.engine.turns import ANY_PRIORITY, Turns
@@ -308,6 +309,7 @@ class RunHost:
         active = self._active[run.id] = _Active(lease, gate, recipient)
         if letters is not None:
             recipient.take(letters)
+            lease.parks_at = lease.signals
         if run.is_paused:
             gate.close(Closed.PAUSE)
         trace = self._trace(run)
@@ -348,15 +350,25 @@ class RunHost:
                 await self._family.ended(run)
         except (LeaseLost, CommitRefused) as lost:
             log.info("run.lost", run_id=str(run.id), reason=str(lost))
-        except Exception as error:
-            log.exception("run.crashed", run_id=str(run.id))
-            release, entries = crashed(error)
-            with suppress(LeaseLost, CommitRefused):
-                await self._writer.release(lease, release, *entries)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run must not stay as it is
+            await self._give_up(lease, error)
         finally:
             del self._active[run.id]
             self._clear(run.id)
             self._look_again()
+
+    async def _give_up(self, lease: Lease, error: Exception) -> None:
+        """Put the run back if only the database was away, else fail it."""
+        release, entries = crashed(error)
+        if isinstance(error, DatabaseAway) or is_away(error):
+            log.warning("run.put_back", run_id=str(lease.run), reason=str(error))
+            release, entries = Release(RunStatus.QUEUED), ()
+        else:
+            log.error("run.crashed", run_id=str(lease.run), exc_info=error)
+        with suppress(LeaseLost, CommitRefused):
+            await self._writer.release(lease, release, *entries)
+        if lease.left_as is RunStatus.QUEUED:
+            self._bell.ring([lease.run])
 
     def _clear(self, suspect: RunId) -> None:
         """A run got somewhere, or left: the next suspect may be tried."""

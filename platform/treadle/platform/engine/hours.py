@@ -35,5 +35,5 @@ class Hours:
 
     async def worked(self, run: RunId, *, before: int) -> timedelta:
         """The time that the log up to an entry accounts for."""
-        rows = await self._connection.fetch(_WORKED, (run, before), row=class_row(_Worked))
+        rows = await self._connection.fetch_surely(_WORKED, (run, before), row=class_row(_Worked))
         return timedelta(seconds=rows[0].seconds)

@@ -93,6 +93,8 @@ class Lease:
         seq: Length of the log as far as it is committed.
         claims: The run is still queued: the first write claims it.
         signals: How many signals for the run have been seen here.
+        parks_at: How many there may be for the run to park: those that were seen before it began.
+            One that came while it worked may have found nobody listening any more.
         left_as: What the database made of it when it was released.
         on_lost: Called once when a write was refused because somebody else owns the run now.
     """
@@ -113,6 +115,7 @@ class Lease:
         self.seq = seq
         self.claims = claims
         self.signals = signals
+        self.parks_at = signals
         self.left_as: RunStatus | None = None
         self.on_lost: Callable[[], None] | None = None
         self.failure: Exception | None = None

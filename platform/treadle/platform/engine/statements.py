@@ -43,7 +43,7 @@ SELECT id, status, now() AS at FROM w
 """
 """One statement for all pending commits of a process. Whoever was fenced is missing from the
 answer, and as the log's rows come from what was updated, nothing of theirs is written. A run does
-not park over a signal that it has not seen: it is queued again."""
+not park over a signal that came after it began: it is queued again."""
 
 _WAITS = """, opened AS (
     INSERT INTO waits (id, workspace_id, run_id, kind, node, path, item, until, asked)

@@ -22,7 +22,7 @@ class StoredTexts:
 
     async def text(self, workspace: WorkspaceId, sha256: bytes) -> str:
         """The text that a run of the workspace refers to."""
-        rows = await self._connection.fetch(
+        rows = await self._connection.fetch_surely(
             statements.TEXT, (workspace, sha256), row=class_row(_Text)
         )
         return rows[0].text

@@ -61,7 +61,7 @@ class RunWaits:
             return Answer(None, self.room.clock.now(), in_time=False)
         await self.journal.durable()
         while True:
-            rows = await self.room.connection.fetch(
+            rows = await self.room.connection.fetch_surely(
                 wait_statements.EXPIRE, {"id": UUID(wait.id)}, row=class_row(Expired)
             )
             if rows:
@@ -108,7 +108,7 @@ class RunChildren:
             return
         member = self._member(order)
         program = await self._program(member)
-        started = await self._room.connection.fetch(
+        started = await self._room.connection.fetch_surely(
             wait_statements.START_CHILD,
             {
                 "id": UUID(order.id),

@@ -241,6 +241,6 @@ def _arrays(batch: Sequence[Commit]) -> tuple[str, ...]:
         array(release.outputs for release in releases),
         array(release.error for release in releases),
         array(f"[{','.join(entry.text for entry in commit.entries)}]" for commit in batch),
-        array(commit.lease.signals for commit in batch),
+        array(commit.lease.parks_at for commit in batch),
         array(commit.usage for commit in batch),
     )
