@@ -39,6 +39,11 @@ def test_a_long_reason_is_cut() -> None:
     assert len(shown) < 400
 
 
+def test_the_end_of_a_run_repeats_no_reason() -> None:
+    event = Event(id=2, type="run.failed", body={"error": _ERROR})
+    assert _shown(event, is_terminal=False) == "run.failed\n"
+
+
 def test_a_step_that_went_well_has_nothing_to_add() -> None:
     assert _shown(_event("step.succeeded", None), is_terminal=False) == (
         "step.succeeded pages[0].page\n"

@@ -213,6 +213,12 @@ def _number_found(instance: object) -> str:
     return f", found {len(instance)}" if isinstance(instance, Sized) else ""
 
 
+def wanted(schema: Mapping[str, JsonValue]) -> str | None:
+    """What a value has to be, in words; `None` where the schema names no single type."""
+    kind = schema.get("type")
+    return _TYPE_WORDS.get(kind) if isinstance(kind, str) else None
+
+
 def _missing(required: list[str], instance: Mapping[str, JsonValue]) -> str:
     missing = [f"`{name}`" for name in required if name not in instance]
     return f"missing {', '.join(missing)}"

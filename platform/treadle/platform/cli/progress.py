@@ -103,9 +103,14 @@ class Progress:
 
 
 def _reason(event: Event) -> str:
-    """Why a step came to an error; nothing for all that went well or is tried again."""
+    """Why a step came to an error; nothing for what went well, is tried again or ends the run."""
     error = event.body.get("error")
-    if event.type == "step.running" or not isinstance(error, dict) or "message" not in error:
+    if (
+        event.path is None
+        or event.type == "step.running"
+        or not isinstance(error, dict)
+        or "message" not in error
+    ):
         return ""
     reason = " ".join(f"{error['message']} ({error.get('class')})".split())
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
