@@ -83,7 +83,7 @@ def jinja() -> dict[str, Callable[[], object]]:
 def cel() -> dict[str, Callable[[], object]]:
     """cel-expr-python, by case; empty where the package is missing."""
     try:
-        from cel_expr_python import cel as module  # noqa: PLC0415  optional peer
+        from cel_expr_python import cel as module  # noqa: PLC0415 - optional peer
     except ImportError:
         return {}
     types = dict.fromkeys(SCOPE, module.Type.DYN)

@@ -71,3 +71,9 @@ def test_every_page_is_in_the_contents_and_every_link_leads_somewhere() -> None:
         assert page.name == "README.md" or f"({page.name})" in contents
         for link in re.findall(r"\]\(([\w./-]+)\)", page.read_text(encoding="utf-8")):
             assert link.startswith("https") or (GUIDE / link).exists(), (page.name, link)
+
+
+def test_the_template_of_the_first_page_lints_without_a_word() -> None:
+    text = (GUIDE.parents[1] / "README.md").read_text(encoding="utf-8")
+    (template,) = [found[2] for found in _BLOCK.finditer(text) if found[1] == "yaml"]
+    assert check_template(template, tools=all_tools()) == []

@@ -85,13 +85,23 @@ async def test_odd_values_in_a_query_are_no_bug(
 
 
 async def test_an_unknown_path_is_a_problem(client: httpx.AsyncClient) -> None:
-    assert_problem(await client.get("/v1/nothing"), 404, "not_found")
+    answer = await client.get("/v1/nothing")
+    assert_problem(answer, 404, "not_found")
+    assert answer.json()["detail"] == "no address '/v1/nothing'; /docs lists all of them"
 
 
 async def test_a_wrong_method_is_a_problem(client: httpx.AsyncClient) -> None:
     answer = await client.put("/v1/keys")
     assert_problem(answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == "GET, POST"
+
+
+async def test_a_misspelt_field_is_told_before_the_one_that_is_missing(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.post("/v1/keys", json={"nmae": "x"})
+    assert_problem(answer, 422, "invalid_request")
+    assert answer.json()["detail"] == "nmae: unknown field 'nmae' (Did you mean `name`?)"
 
 
 async def test_an_unknown_field_is_422_and_named(client: httpx.AsyncClient) -> None:

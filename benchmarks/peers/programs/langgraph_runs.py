@@ -105,9 +105,9 @@ async def main() -> None:
     if len(sys.argv) < 4:
         await measure_all(seconds, model_url, None)
         return
-    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver  # noqa: PLC0415
-    from psycopg.rows import dict_row  # noqa: PLC0415
-    from psycopg_pool import AsyncConnectionPool  # noqa: PLC0415
+    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver  # noqa: PLC0415 - the saver's alone
+    from psycopg.rows import dict_row  # noqa: PLC0415 - the saver's alone
+    from psycopg_pool import AsyncConnectionPool  # noqa: PLC0415 - the saver's alone
 
     options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     async with AsyncConnectionPool(sys.argv[3], max_size=16, kwargs=options) as pool:

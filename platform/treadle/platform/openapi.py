@@ -47,7 +47,7 @@ def install_openapi(app: FastAPI) -> None:
         return app.openapi_schema
 
     # FastAPI's documented way to extend the document is to replace this method.
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # see above
 
 
 def routes_of(app: FastAPI) -> list[ApiRoute]:

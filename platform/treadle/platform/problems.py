@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from treadle.agents.errors import InputsInvalid, Issue, TemplateInvalid
+from treadle.agents.language.findings import did_you_mean
 from treadle.platform.db.away import is_away
 from treadle.platform.errors import PlatformError, Unavailable, Unprocessable
 from treadle.platform.log import get_log
@@ -142,7 +143,10 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     headers = dict(error.headers or {})
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
-    return problem(status, code=code, detail=error.detail, headers=headers)
+    detail = error.detail
+    if status is HTTPStatus.NOT_FOUND:  # a thing that is not there is a `NotFound`: no route is
+        detail = f"no address {request.url.path[:200]!r}; /docs lists all of them"
+    return problem(status, code=code, detail=detail, headers=headers)
 
 
 def _allowed_methods(request: Request) -> set[str]:
@@ -158,29 +162,35 @@ def _allowed_methods(request: Request) -> set[str]:
 
 async def _request_invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
-    issues = [_field_issue(item) for item in error.errors()]
-    first = issues[0]
+    errors = error.errors()
+    missing = [str(item["loc"][-1]) for item in errors if item["type"] == "missing"]
+    issues = [_field_issue(item, missing) for item in errors]
+    first = next((issue for issue in issues if issue.hint), issues[0])
     where = f"{first.path}: " if first.path else ""
     return problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         code="invalid_request",
-        detail=f"{where}{first.message}",
+        detail=f"{where}{first.message}" + (f" ({first.hint})" if first.hint else ""),
         issues=issues,
     )
 
 
-def _field_issue(error: Mapping[str, Any]) -> Issue:  # Any: as pydantic gives its errors
+def _field_issue(
+    error: Mapping[str, Any], missing: Sequence[str]
+) -> Issue:  # Any: as pydantic gives its errors
     """Say what is wrong with one field, never what it holds: it may be a secret."""
     location: Sequence[str | int] = error["loc"]
     path = ".".join(str(part) for part in location[1:])
     message: str = error["msg"]
+    hint = None
     if error["type"] == "extra_forbidden":
         message = f"unknown field {location[-1]!r}"
+        hint = did_you_mean(str(location[-1]), missing)
     elif error["type"] == "value_error":
         message = message.removeprefix("Value error, ")
     elif error["type"] == "missing":
         message = f"{location[-1]!r} is required"
-    return Issue("error", path, None, None, message)
+    return Issue("error", path, None, None, message, hint)
 
 
 async def _database_error(_: Request, error: Exception) -> JSONResponse:

@@ -100,6 +100,13 @@ def test_a_tab_that_indents_is_named() -> None:
     assert caught.value.issues[0].line == 2
 
 
+def test_a_bracket_that_is_never_closed_is_named() -> None:
+    with pytest.raises(TemplateInvalid) as caught:
+        load("a: [\n  use: set\nb: 1\n")
+    hint = "Close the [ or { that was opened before this place, or quote it."
+    assert caught.value.issues[0].hint == hint
+
+
 def test_the_largest_allowed_template_loads_quickly() -> None:
     text = json.dumps({f"k{number}": "x" * 100 for number in range(2_000)})
     started = time.process_time()

@@ -148,6 +148,15 @@ def test_what_is_doubtful_is_a_warning(lint_nodes: Lint) -> None:
     ]
 
 
+def test_an_approval_whose_timeout_is_wrong_is_not_said_to_have_none(
+    lint_nodes: Lint,
+) -> None:
+    found = lint_nodes("a: {use: approval, with: {timeout: tomorrow}}")
+    (error,) = bare(found)
+    assert error.startswith("nodes.a.with.timeout: 'tomorrow' is no duration")
+    assert not any("waits for ever" in line for line in bare(found, "warning"))
+
+
 def test_a_wrong_language_version(lint: Lint) -> None:
     found = bare(lint("treadle: 2\nname: sample\nversion: 1.0.0\n" + NODE))
     assert found == ["treadle: unknown language version 2; this Treadle reads version 1"]

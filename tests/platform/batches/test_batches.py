@@ -74,7 +74,7 @@ async def test_every_row_becomes_a_run_and_bad_rows_are_kept(
     assert (rows[0]["text"], rows[0]["outputs.text"]) == ("ada", "ADA")
     assert (rows[0]["tags"], rows[0]["outputs.tags"]) == ('["x"]', '["x"]')
     assert (rows[1]["run"], rows[1]["times"]) == ("", "zero")
-    assert "no JSON" in rows[1]["error"]
+    assert "no JSON; plain text is for inputs of type string" in rows[1]["error"]
     assert rows[2]["run"] != ""
     assert rows[2]["error"] != ""
     lines = await results(client, batch, "application/x-ndjson")

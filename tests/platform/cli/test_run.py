@@ -119,7 +119,11 @@ def test_a_failed_run_is_a_failed_command(service: Installation, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("inputs", "code", "word"),
-    [(["nme=x"], 1, "Did you mean `name`?"), (["name"], 2, "key=value"), ([], 1, "missing input")],
+    [
+        (["nme=x"], 1, "Did you mean `name`?"),
+        (["name"], 2, "key=value"),
+        ([], 1, "missing input `name` (It takes a text.)"),
+    ],
 )
 def test_wrong_inputs_are_named(
     service: Installation, greet: str, inputs: list[str], code: int, word: str
@@ -168,3 +172,9 @@ def test_ctrl_c_leaves_the_run_and_says_how_to_follow_it(
     followed = service.command("run", "--follow", run.id)
     assert followed.stdout.startswith("cancelled: slow")
     assert followed.returncode == 1
+
+
+def test_a_template_that_nobody_published_is_said_with_the_way_out(service: Installation) -> None:
+    ran = service.command("run", "nosuch")
+    assert ran.returncode == 1
+    assert ran.stderr.endswith("no template 'nosuch'; name a file, or `treadle push` it first\n")

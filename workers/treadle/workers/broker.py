@@ -49,6 +49,7 @@ class BellChannel(redis.Channel):
 
     def _brpop_read(self, **options: object) -> object:
         try:
+            # kombu's private method, in none of its stubs.
             return super()._brpop_read(**options)  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
         except (UnreadableBell, json.JSONDecodeError, UnicodeDecodeError) as error:
             log.warning("bell.unreadable", reason=str(error))

@@ -35,7 +35,7 @@ TESTS: dict[str, Callable[[JsonValue], bool]] = {
 _PATH = (nodes.Name, nodes.Getattr, nodes.Getitem)
 
 
-def build(node: nodes.Node, local: Locals) -> Evaluate:  # noqa: C901  one case per node
+def build(node: nodes.Node, local: Locals) -> Evaluate:  # noqa: C901 - one case per node
     """Turn a checked expression into a closure; `local` are names bound by `for`."""
     match node:
         case nodes.Const(value=value):

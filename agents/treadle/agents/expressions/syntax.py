@@ -16,7 +16,7 @@ CLOSE = "}}"
 BLOCK_OPEN = "${%"
 
 # A NUL can stand in no template, so comments, which would swallow text, can never begin.
-_ENVIRONMENT = Environment(  # noqa: S701  nothing is rendered; autoescape is meaningless here
+_ENVIRONMENT = Environment(  # noqa: S701 - nothing is rendered, so nothing is escaped
     block_start_string=BLOCK_OPEN,
     block_end_string="%}",
     variable_start_string=OPEN,

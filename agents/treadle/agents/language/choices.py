@@ -18,7 +18,7 @@ from treadle.agents.nodes.switch import SwitchNode
 from treadle.agents.nodes.wait import WaitNode
 
 Found: TypeAlias = tuple[Path, str, str | None]
-_START = datetime(2000, 1, 1)  # noqa: DTZ001 # a cron line is checked, no time is told
+_START = datetime(2000, 1, 1)  # noqa: DTZ001 - a cron line is checked, no time is told
 
 
 def check_choices(node: Node, path: Path, findings: Findings) -> None:
@@ -70,11 +70,11 @@ def _check_approval(node: ApprovalNode, path: Path, findings: Findings) -> None:
         hint = did_you_mean(config.on_timeout, [*config.actions, "fail"])
         message = f"`on_timeout` is one of {', '.join(config.actions)} or fail"
         findings.error((*at, "on_timeout"), message, hint)
-    if config.timeout is None:
+    if config.timeout is None and (*at, "timeout") not in findings.document.values:
         message = "this approval waits for ever: it has no timeout"
         hint = "Add `timeout: 3d` and `on_timeout`."
         findings.warning((*at, "timeout"), message, hint, spot=spot)
-    elif config.on_timeout is None:
+    elif config.timeout is not None and config.on_timeout is None:
         message = "without `on_timeout` the run fails when nobody answers"
         findings.warning((*at, "on_timeout"), message, "Name an action, or fail.", spot=spot)
 

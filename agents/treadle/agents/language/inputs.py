@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from treadle.agents.errors import InputsInvalid, Issue
 from treadle.agents.language.document import dotted
 from treadle.agents.language.findings import did_you_mean_or
-from treadle.agents.language.json_schema import misfits
+from treadle.agents.language.json_schema import misfits, wanted
 from treadle.agents.language.model import Template
 from treadle.agents.language.triggers import ChatTrigger
 from treadle.agents.nodes.fields import Path
@@ -55,7 +55,9 @@ def fill_inputs(
             filled[name] = given[name]
             issues += _value_issues(one, given[name], (section, name), schemas)
         elif one.is_required:
-            issues.append(_issue((section, name), f"missing input `{name}`", None))
+            kind = wanted(one.schema)
+            hint = f"It takes {kind}." if kind else None
+            issues.append(_issue((section, name), f"missing input `{name}`", hint))
         else:
             filled[name] = one.default
     return filled, issues

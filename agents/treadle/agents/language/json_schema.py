@@ -5,7 +5,7 @@ schema can be written to take for ever.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -224,9 +224,20 @@ def _in_words(error: ValidationError) -> Misfit:
         case "anyOf" | "oneOf":
             return Misfit(path, f"{_short(instance)} fits none of the allowed forms")
         case str() as keyword if keyword in _BOUNDS:
-            return Misfit(path, _BOUNDS[keyword].format(rule))
+            return Misfit(path, f"{_BOUNDS[keyword].format(rule)}{_number_found(instance)}")
         case _:
             return Misfit(path, error.message[:200])
+
+
+def _number_found(instance: object) -> str:
+    """How many there are instead, where entries, characters or fields are counted."""
+    return f", found {len(instance)}" if isinstance(instance, Sized) else ""
+
+
+def wanted(schema: Mapping[str, JsonValue]) -> str | None:
+    """What a value has to be, in words; `None` where the schema names no single type."""
+    kind = schema.get("type")
+    return _TYPE_WORDS.get(kind) if isinstance(kind, str) else None
 
 
 def _missing(required: list[str], instance: Mapping[str, JsonValue]) -> str:

@@ -127,6 +127,8 @@ def _hint(problem: str, line: str, spot: Spot) -> str | None:
         return "Quote a text that holds a colon and a space, or mend the indentation."
     if "cannot start any token" in problem:
         return "Quote a text that starts with @, ` or %."
+    if "',' or" in problem:
+        return "Close the [ or { that was opened before this place, or quote it."
     if "block mapping" in problem or "could not find expected ':'" in problem:
         return "Mend the indentation: keys of one mapping start in one column."
     return None

@@ -12,12 +12,12 @@ from langgraph.func import entrypoint, task  # pyright: ignore[reportMissingType
 from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType]
 
 P = ParamSpec("P")
-I = TypeVar("I")  # noqa: E741  # input
-O = TypeVar("O")  # noqa: E741  # output
+In = TypeVar("In")
+Out = TypeVar("Out")
 _ENTRYPOINT: Any = entrypoint()  # Any: langgraph forgets the types of what goes in and comes out
 
 
-def as_task(body: Callable[P, Awaitable[O]]) -> Callable[P, asyncio.Future[O]]:
+def as_task(body: Callable[P, Awaitable[Out]]) -> Callable[P, asyncio.Future[Out]]:
     """A task of an entrypoint: calling it starts it and gives its future.
 
     Call this at module level on a plain function, not as a decorator: LangGraph keeps a task's
@@ -28,14 +28,16 @@ def as_task(body: Callable[P, Awaitable[O]]) -> Callable[P, asyncio.Future[O]]:
     return started  # type: ignore[no-any-return]  # see above
 
 
-def as_entrypoint(body: Callable[[I], Awaitable[O]]) -> Callable[[I], Coroutine[None, None, O]]:
+def as_entrypoint(
+    body: Callable[[In], Awaitable[Out]],
+) -> Callable[[In], Coroutine[None, None, Out]]:
     """A LangGraph run of its own, started by calling it."""
     compiled = _ENTRYPOINT(body)
 
-    async def run(value: I) -> O:
+    async def run(value: In) -> Out:
         # LANGSMITH_TRACING in the environment would send inputs and outputs to another company.
         with tracing_context(enabled=False):
-            outcome: O = await compiled.ainvoke(value)
+            outcome: Out = await compiled.ainvoke(value)
         return outcome
 
     return run

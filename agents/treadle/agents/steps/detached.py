@@ -51,7 +51,7 @@ def call_detached(module: str, name: str, arguments: JsonObject) -> "JsonValue |
         dumped: JsonValue = result.model_dump(mode="json", by_alias=True)
     except ToolError as error:
         return DetachedFailure(error.message, error.error_class, error.code, error.delivery)
-    except Exception as error:  # noqa: BLE001  # a tool's bug, of any kind, must cross as data
+    except Exception as error:  # noqa: BLE001 - a tool's bug, of any kind, must cross as data
         return crash(tool.name, error)
     return dumped
 

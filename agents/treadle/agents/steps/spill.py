@@ -36,7 +36,7 @@ class Spill:
             self._values[index] = value
             return
         if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 # `close` closes it
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         self._file.seek(self.file_bytes)
         self._file.write(encoded)
         self._places[index] = (self.file_bytes, len(encoded))

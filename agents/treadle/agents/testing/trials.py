@@ -107,6 +107,8 @@ class _Trial:
             except ExpressionError as error:
                 lines = [f"cannot be evaluated: {error.message}", *explain(condition.source, scope)]
             if isinstance(outcome, Failed):
+                # Of a failed run there are no outputs: to say so beside its error misleads.
+                lines = [line for line in lines if "'outputs' is null" not in line]
                 lines.append(_shown_error(outcome))
             found.append(Problem(condition.source, lines))
         return found

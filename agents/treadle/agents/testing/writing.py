@@ -11,7 +11,7 @@ _COMPARISONS = {
 _TIGHT = (nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem, nodes.List, nodes.Dict)
 
 
-def written(node: nodes.Node) -> str:  # noqa: C901  one case per node
+def written(node: nodes.Node) -> str:  # noqa: C901 - one case per node
     """Source that means the same; blanks and needless brackets may differ."""
     match node:
         case nodes.Const(value=value):

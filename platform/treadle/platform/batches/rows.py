@@ -125,6 +125,8 @@ def _read_cell(name: str, cell: str, one: Input) -> JsonValue:
     except HTTPException:
         if "type" not in one.schema:
             return cell  # an enum or a reference: text may fit
-        raise RowUnreadable(f"inputs.{name}: {cell[:80]!r} is no JSON") from None
+        raise RowUnreadable(
+            f"inputs.{name}: {cell[:80]!r} is no JSON; plain text is for inputs of type string"
+        ) from None
     value: JsonValue = json.loads(cell)
     return value

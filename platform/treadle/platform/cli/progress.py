@@ -8,6 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from treadle.platform.client.models import Event
 
@@ -22,6 +23,7 @@ _MARKS = {
     "unknown": "[red]?[/]",
 }
 _REFRESH_PER_S = 8
+_LONGEST_REASON = 300
 
 
 class Steps:
@@ -30,6 +32,8 @@ class Steps:
     def __init__(self) -> None:
         self._status: dict[str, str] = {}
         self._node: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
+        """Why a node's last step that failed did, by node."""
 
     def take(self, event: Event) -> None:
         """Note what an event says about a step."""
@@ -37,6 +41,8 @@ class Steps:
         if subject == "step" and event.path and event.node and status in _MARKS:
             self._status[event.path] = status
             self._node[event.path] = event.node
+            if reason := _reason(event):
+                self.reasons[event.node] = reason
 
     def nodes(self) -> dict[str, Counter[str]]:
         """Count steps by status for each node, in the order in which they began."""
@@ -86,12 +92,28 @@ class Progress:
         for node, counts in self._steps.nodes().items():
             mark = _MARKS[_overall(counts)]
             some = "" if counts.total() == 1 else _spell(counts)
-            table.add_row(mark, node, some)
+            table.add_row(mark, node, some, Text(self._steps.reasons.get(node, ""), style="dim"))
         return table
 
     def _line(self, event: Event) -> None:
         if event.type not in {"step.running", "step.delta"}:
-            self._console.print(f"{event.type} {event.path or ''}".rstrip(), markup=False)
+            reason = _reason(event)
+            line = f"{event.type} {event.path or ''}".rstrip() + (f": {reason}" if reason else "")
+            self._console.print(line, markup=False, soft_wrap=True)
+
+
+def _reason(event: Event) -> str:
+    """Why a step came to an error; nothing for what went well, is tried again or ends the run."""
+    error = event.body.get("error")
+    if (
+        event.path is None
+        or event.type == "step.running"
+        or not isinstance(error, dict)
+        or "message" not in error
+    ):
+        return ""
+    reason = " ".join(f"{error['message']} ({error.get('class')})".split())
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
 
 
 def _overall(counts: Counter[str]) -> str:

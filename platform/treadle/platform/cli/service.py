@@ -23,8 +23,14 @@ def service(source: str = "template") -> Generator[Client, None, None]:
         try:
             yield client
         except ClientError as error:
-            typer.echo(f"treadle: {error}", err=True)
-            if isinstance(error, ApiError):
-                for line in issue_lines(source, error.issues):
-                    typer.echo(line, err=True)
+            issues = error.issues if isinstance(error, ApiError) else ()
+            if len(issues) != 1:  # a single one says all that the error says, and more
+                typer.echo(f"treadle: {error}{_advice(error)}", err=True)
+            for line in issue_lines(source, issues):
+                typer.echo(line, err=True)
             raise typer.Exit(Exit.FAILED) from None
+
+
+def _advice(error: ClientError) -> str:
+    is_unpublished = isinstance(error, ApiError) and error.code == "template_not_found"
+    return "; name a file, or `treadle push` it first" if is_unpublished else ""

@@ -76,7 +76,7 @@ async def clear_default(database: Database, cutoff: datetime, *, limit: int) -> 
             ids = await _old_ids(connection, table, cutoff, limit=limit)
             needed = set(await _needed(connection, UUID(int=0), first_id(cutoff), cutoff))
             gone = [run for run in ids if run not in needed]
-            query = text(f"DELETE FROM {table}_default WHERE run_id = ANY(:ids)")  # noqa: S608
+            query = text(f"DELETE FROM {table}_default WHERE run_id = ANY(:ids)")  # noqa: S608 - our own name
             rows += (await connection.execute(query, {"ids": gone})).rowcount
     return rows
 
@@ -92,7 +92,7 @@ async def _drop(database: Database, table: str, week: Week, cutoff: datetime) ->
             return False
         await connection.execute(_PATIENCE)
         await connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {name}"))
-        moved = f"SELECT * FROM {name} WHERE run_id = ANY(:ids)"  # noqa: S608
+        moved = f"SELECT * FROM {name} WHERE run_id = ANY(:ids)"  # noqa: S608 - our own name
         keep = f"INSERT INTO {table}_default {moved}"
         await connection.execute(text(keep), {"ids": needed})
         await connection.execute(text(f"DROP TABLE {name}"))
@@ -113,7 +113,7 @@ async def _old_ids(
     connection: AsyncConnection, table: str, cutoff: datetime, *, limit: int
 ) -> list[UUID]:
     place = f"{table}_default"
-    query = f"SELECT DISTINCT run_id FROM {place} WHERE run_id < :last LIMIT :limit"  # noqa: S608
+    query = f"SELECT DISTINCT run_id FROM {place} WHERE run_id < :last LIMIT :limit"  # noqa: S608 - our own name
     found = await connection.execute(text(query), {"last": first_id(cutoff), "limit": limit})
     return [row.run_id for row in found]
 

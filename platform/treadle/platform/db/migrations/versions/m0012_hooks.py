@@ -60,7 +60,7 @@ CREATE FUNCTION find_hook(wanted text) RETURNS TABLE (workspace_id uuid, id uuid
     AS 'SELECT workspace_id, id FROM hooks WHERE token = wanted';
 REVOKE ALL ON FUNCTION find_hook(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION find_hook(text) TO {APP_ROLE}
-"""  # noqa: S608  the role's name is a constant
+"""  # noqa: S608 - the role's name is a constant
 
 
 def upgrade() -> None:
