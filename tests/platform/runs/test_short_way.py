@@ -35,13 +35,13 @@ async def agent(tenant: Tenant) -> str:
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The agents of all calls that were answered on the short way."""
     agents: list[str] = []
-    start = ShortWay._start
+    start = ShortWay.start
 
     async def counted(self: ShortWay, *arguments: object) -> object:
         agents.append(str(arguments[2]))
         return await start(self, *arguments)  # type: ignore[arg-type]  # passed on
 
-    monkeypatch.setattr(ShortWay, "_start", counted)
+    monkeypatch.setattr(ShortWay, "start", counted)
     return agents
 
 

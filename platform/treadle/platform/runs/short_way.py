@@ -74,7 +74,7 @@ class ShortWay:
             await self._app(scope, _again(heard, receive), send)
             return
         scope["route"] = _Route
-        response = await self._start(scope, caller, agent, asked)
+        response = await self.start(scope, caller, agent, asked)
         await response(scope, receive, send)
 
     async def _caller(self, headers: Mapping[bytes, bytes]) -> Caller | None:
@@ -88,7 +88,7 @@ class ShortWay:
             return None
         return caller if KeyScope.RUNS_WRITE in caller.scopes else None
 
-    async def _start(self, scope: Scope, caller: Caller, agent: str, asked: AgentRun) -> Response:
+    async def start(self, scope: Scope, caller: Caller, agent: str, asked: AgentRun) -> Response:
         order = Order(asked.inputs, asked.run_at, asked.wait_s)
         try:
             run, has_ended = await self._services.runs.start_agent(caller, agent, order)
