@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from treadle.model_runtime.attention import INNER_EPS, LatentAttention
@@ -27,11 +28,12 @@ from treadle.model_runtime.layers import FeedForward, Norm, load_norm
 from treadle.model_runtime.model import DeepseekModel
 from treadle.model_runtime.moe import MixtureOfExperts
 from treadle.model_runtime.mtp import MtpModule, load_mtp
-from treadle.model_runtime.quant import Matrix
+from treadle.model_runtime.quant import Matrix, Plain
 from treadle.model_runtime.rope import softmax_scale
 from treadle.model_runtime.weights import Source
 
 S = TypeVar("S", bound=ctypes.Structure)
+ROWS = {torch.float32: Type.ROWS_F32, torch.bfloat16: Type.ROWS_BF16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,17 @@ class Memory:
     def bytes(self) -> int:
         """All weights together."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors)
+
+
+def embedding_of(table: Matrix | Packed, head: CMatrix) -> CMatrix:
+    """Rows that the kernel looks up itself; null where it does not know how they are kept."""
+    match table:
+        case Packed(type=Type.F32 | Type.BF16 | Type.I8):
+            return head
+        case Plain(weight=weight) if weight.is_contiguous() and weight.dtype in ROWS:
+            return CMatrix(weight.data_ptr(), 0, 0, *weight.shape, int(ROWS[weight.dtype]), 0)
+        case _:
+            return CMatrix()
 
 
 def describe(parts: Parts, head: Packed, memory: Memory, *, threads: int) -> CModel:
