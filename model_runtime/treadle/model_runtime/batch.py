@@ -4,7 +4,7 @@ Tokens of all requests lie in one row, sorted into groups. A group holds request
 same number of new tokens, so that its attention is one rectangular computation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -62,6 +62,15 @@ class Batch:
     order: tuple[int, ...]
     block_size: int
     device: torch.device | None
+
+    @classmethod
+    def of(
+        cls, tokens: Tensor, positions: Tensor, slots: Tensor, groups: Iterable[Group]
+    ) -> "Batch":
+        """A batch laid out otherwise than in blocks of a cache, as training's rows are."""
+        made = cls((), (), 1, tokens.device)
+        made.__dict__.update(tokens=tokens, positions=positions, slots=slots, groups=tuple(groups))
+        return made
 
     @property
     def rows(self) -> int:

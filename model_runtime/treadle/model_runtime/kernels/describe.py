@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -28,6 +29,7 @@ from treadle.model_runtime.layers import FeedForward, Norm, load_norm
 from treadle.model_runtime.model import DeepseekModel
 from treadle.model_runtime.moe import MixtureOfExperts
 from treadle.model_runtime.mtp import MtpModule, load_mtp
+from treadle.model_runtime.pages import return_freed_memory
 from treadle.model_runtime.quant import Matrix, Plain
 from treadle.model_runtime.rope import softmax_scale
 from treadle.model_runtime.weights import Source
@@ -124,7 +126,8 @@ def embedding_of(table: Matrix | Packed, head: CMatrix) -> CMatrix:
 def describe(parts: Parts, head: Packed, memory: Memory, *, threads: int) -> CModel:
     """Pack everything but the embedding; the head is packed already: it may serve as one."""
     config = parts.config
-    layers = [_layer(block, memory) for block in parts.blocks]
+    # A loop would hold on to each layer's plain weights until the next one is loaded.
+    layers = list(map(partial(_layer, memory=memory), parts.blocks))
     mtp: list[CMtp] = []
     for module in parts.modules:
         layers.append(_layer(module.block, memory))
@@ -185,6 +188,8 @@ def _module(module: MtpModule, memory: Memory) -> CMtp:
 
 
 def _layer(block: Block | DenseBlock, memory: Memory) -> CLayer:
+    # What the layer before left; without it loading would take half a dozen layers more.
+    return_freed_memory()
     return _latent_layer(block, memory) if isinstance(block, Block) else _dense_layer(block, memory)
 
 
