@@ -92,7 +92,7 @@ def launch_of(settings: RuntimeSettings, *, port: int) -> Launch:
         if config is None:
             raise BadConfig(f"--gpus needs a folder with config.json, and {model} is none")
         ranks = spread(config, count, layout, engine=settings.engine, fp8=fp8)
-        fitted: Fit = fit(measure(config, fp8=fp8), name, count)
+        fitted: Fit = fit(measure(config, fp8=fp8), name, count, stages=ranks.pipeline)
         context = context or context_of(config, fitted, layout)
     return Launch(
         model=str(model),
