@@ -153,6 +153,8 @@ def _serve(settings: RuntimeSettings, upstream: Upstream, process: EngineProcess
         embedder=load_embedder(settings.embeddings),
         most=settings.running + settings.queue,
         timeout_s=settings.timeout_s,
+        state=settings.state,
+        traces=settings.otlp_endpoint,
     )
     client = httpx.AsyncClient(limits=httpx.Limits(max_connections=options.most + 8))
     app = create_front(upstream, options, client=client, process=process, give_up=give_up)
