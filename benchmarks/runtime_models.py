@@ -15,6 +15,7 @@ from treadle.model_runtime.config import DenseConfig
 from treadle.model_runtime.embedded import embedded_model
 from treadle.model_runtime.engine import Engine, EngineOptions
 from treadle.model_runtime.gguf import GgufFile
+from treadle.model_runtime.model import Drafter, Wanted
 from treadle.model_runtime.quant import gguf_blocks
 from treadle.model_runtime.request import Limits, Request, Sampling
 from treadle.model_runtime.speculate import Speculation
@@ -27,6 +28,7 @@ def draft_figures(*, real_time: bool) -> dict[str, float]:
     """The gain of MTP drafts at batch 1: in the kernel, by its steps, and through the engine."""
     checkpoint = load_checkpoint(TINY, builder=build_fastest)
     model = checkpoint.model
+    assert isinstance(model, Drafter), "this measures the fused kernels"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     cache = torch.randn(model.cache_layers, 512, model.cache_width)
@@ -37,7 +39,9 @@ def draft_figures(*, real_time: bool) -> dict[str, float]:
         plain, verify, draft = _best(
             lambda: model.logits(model.states(one, cache)),
             lambda: model.logits(model.states(two, cache)),
-            lambda: model.logits(model.draft_states(pair, hidden, cache)[1:]),
+            lambda: model.drafts(
+                pair, hidden, cache, [Wanted(1)], tokens=model.config.vocab_size, confidence=0.0
+            ),
         )
     engines = [
         _Run(checkpoint, EngineOptions(speculation=Speculation.OFF)),

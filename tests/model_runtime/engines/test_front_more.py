@@ -60,7 +60,9 @@ async def ended(front: Serving, batch: str) -> dict[str, JsonValue]:
 async def answers(front: Serving, file: JsonValue) -> dict[str, dict[str, JsonValue]]:
     """The responses by the lines' names."""
     text = (await front.client.get(f"/v1/files/{file}/content", headers=KEYED)).text
-    return {item["custom_id"]: item["response"] for item in map(json.loads, text.strip().split("\n"))}
+    return {
+        item["custom_id"]: item["response"] for item in map(json.loads, text.strip().split("\n"))
+    }
 
 
 @pytest.mark.parametrize("engine", ENGINES)
