@@ -15,6 +15,7 @@ from treadle.model_runtime.config import DenseConfig
 from treadle.model_runtime.embedded import embedded_model
 from treadle.model_runtime.engine import Engine, EngineOptions
 from treadle.model_runtime.gguf import GgufFile
+from treadle.model_runtime.model import Drafter, Wanted
 from treadle.model_runtime.quant import gguf_blocks
 from treadle.model_runtime.request import Limits, Request, Sampling
 from treadle.model_runtime.speculate import Speculation
@@ -27,6 +28,7 @@ def draft_figures(*, real_time: bool) -> dict[str, float]:
     """The gain of MTP drafts at batch 1: in the kernel, by its steps, and through the engine."""
     checkpoint = load_checkpoint(TINY, builder=build_fastest)
     model = checkpoint.model
+    assert isinstance(model, Drafter), "this measures the fused kernels"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     cache = torch.randn(model.cache_layers, 512, model.cache_width)
@@ -37,23 +39,31 @@ def draft_figures(*, real_time: bool) -> dict[str, float]:
         plain, verify, draft = _best(
             lambda: model.logits(model.states(one, cache)),
             lambda: model.logits(model.states(two, cache)),
-            lambda: model.logits(model.draft_states(pair, hidden, cache)[1:]),
+            lambda: model.drafts(
+                pair, hidden, cache, [Wanted(1)], tokens=model.config.vocab_size, confidence=0.0
+            ),
         )
-    engines = [_Run(checkpoint, speculation) for speculation in (Speculation.OFF, Speculation.MTP)]
+    engines = [
+        _Run(checkpoint, EngineOptions(speculation=Speculation.OFF)),
+        _Run(checkpoint, EngineOptions(speculation=Speculation.MTP)),
+        _Run(checkpoint, EngineOptions(speculation=Speculation.MTP, mtp_tokens=1)),
+    ]
     for _ in range(3):
         for run in engines:
             with undisturbed(real_time):
                 run.answer()
     torch.set_num_threads(threads)
-    accepted = engines[1].acceptance
+    accepted = engines[2].accepted_per_step
     return {
         "plain_ms": plain * 1e3,
         "verify_two_ms": verify * 1e3,
         "draft_ms": draft * 1e3,
-        "acceptance": accepted,
+        "accepted_per_step_of_one_draft": accepted,
         "gain_in_the_kernel": (1 + accepted) * plain / (verify + draft),
         "plain_tokens_per_s": engines[0].rate,
         "mtp_tokens_per_s": engines[1].rate,
+        "mtp_of_one_draft_tokens_per_s": engines[2].rate,
+        "mtp_tokens_per_step": engines[1].tokens_per_step,
         "gain_in_the_engine": engines[1].rate / engines[0].rate,
     }
 
@@ -61,18 +71,18 @@ def draft_figures(*, real_time: bool) -> dict[str, float]:
 class _Run:
     """The best rate at which an engine answers twenty requests, one after the other."""
 
-    def __init__(self, checkpoint: Checkpoint, speculation: Speculation) -> None:
-        self._checkpoint, self._speculation = checkpoint, speculation
-        self.rate = self.acceptance = 0.0
+    def __init__(self, checkpoint: Checkpoint, options: EngineOptions) -> None:
+        self._checkpoint, self._options = checkpoint, options
+        self.rate = self.accepted_per_step = self.tokens_per_step = 0.0
 
     def answer(self) -> None:
         """Once more."""
-        tokens, steps, drafted, accepted = 0, 0.0, 0, 0
+        tokens, seconds, steps, accepted = 0, 0.0, 0, 0
         source = held_out()
         for number in range(20):
             engine = Engine(
                 self._checkpoint.model,
-                EngineOptions(speculation=self._speculation),
+                self._options,
                 tokenizer=self._checkpoint.tokenizer,
             )
             prompt = self._checkpoint.tokenizer.encode(next(source).prompt)
@@ -81,12 +91,13 @@ class _Run:
             begun = perf_counter()
             while not engine.idle:
                 engine.step()
-            steps += perf_counter() - begun
+            seconds += perf_counter() - begun
             tokens += engine.counts.answered
-            drafted += engine.counts.drafted
+            steps += engine.counts.steps - 1  # the first reads the prompt
             accepted += engine.counts.accepted
-        self.rate = max(self.rate, tokens / steps)
-        self.acceptance = accepted / max(drafted, 1)
+        self.rate = max(self.rate, tokens / seconds)
+        self.accepted_per_step = accepted / steps
+        self.tokens_per_step = (tokens - 20) / steps
 
 
 def embedded_figures(*, real_time: bool) -> dict[str, float]:

@@ -42,8 +42,7 @@ class Rows:
         slots = torch.arange(rows * length)
         group = Group(slice(0, rows * length), length, slots.view(rows, length), mask)
         tokens = self.tokens[:, shift:].flatten()
-        starts = tuple(range(0, rows * length, length))
-        return Batch(tokens, positions.flatten(), slots, (group,), starts)
+        return Batch.of(tokens, positions.flatten(), slots, [group])
 
     def targets(self, ahead: int) -> tuple[Tensor, Tensor]:
         """The token `ahead` of each, and whether it counts; (rows, length - ahead)."""

@@ -85,7 +85,7 @@ def test_drafts_by_look_up_change_nothing() -> None:
 
 @pytest.mark.parametrize("speculation", [Speculation.OFF, Speculation.MTP])
 def test_preemption_changes_nothing(speculation: Speculation) -> None:
-    crowded = engine(replace(OPTIONS, blocks=12, speculation=speculation))
+    crowded = engine(replace(OPTIONS, blocks=12, speculation=speculation, mtp_tokens=1))
     found = run(crowded, requests())
     assert found == {name: ALONE[name] for name in found}
     assert crowded.scheduler.preemptions > 0
@@ -174,3 +174,48 @@ def test_with_the_fused_kernels_even_log_probabilities_are_equal(
         return found
 
     assert served(options) == served(OPTIONS)
+
+
+DRAWN = Sampling(temperature=0.9, seed=21)
+ONE_CALL = replace(OPTIONS, speculation=Speculation.MTP, mtp_confidence=0.0)
+
+
+class InTurn:
+    """The fused model without its one call for several drafts."""
+
+    def __init__(self, model: Decoder) -> None:
+        self.config, self.dtype, self.device = model.config, model.dtype, model.device
+        self.cache_layers, self.cache_width = model.cache_layers, model.cache_width
+        self.mtp_depth = model.mtp_depth
+        self.states, self.logits, self.draft_states = model.states, model.logits, model.draft_states
+
+
+def plainly_sampled(count: int) -> list[Request]:
+    """Greedy and drawn by turns: what the kernels draft by themselves."""
+    return [request(f"d{number}", sampling=(GREEDY, DRAWN)[number % 2]) for number in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_several_drafts_in_one_call_change_nothing(fused: Decoder, size: int, count: int) -> None:
+    drafting = Engine(fused, replace(ONE_CALL, mtp_tokens=count), tokenizer=Letters())
+    items = plainly_sampled(size)
+    assert run(drafting, items) == run(Engine(fused, OPTIONS, tokenizer=Letters()), items)
+    assert drafting.counts.drafted > 0
+
+
+def test_one_call_drafts_what_calls_in_turn_draft(fused: Decoder) -> None:
+    found: list[tuple[int, int, int]] = []
+    for model in (fused, InTurn(fused)):
+        drafting = Engine(model, ONE_CALL, tokenizer=Letters())
+        run(drafting, plainly_sampled(8))
+        found.append((drafting.counts.steps, drafting.counts.drafted, drafting.counts.accepted))
+    assert found[0] == found[1]
+    assert found[0][2] > 0
+
+
+def test_unlikely_drafts_are_left_out(fused: Decoder) -> None:
+    """A random model gives no token a high probability."""
+    drafting = Engine(fused, replace(ONE_CALL, mtp_confidence=0.9), tokenizer=Letters())
+    run(drafting, plainly_sampled(4))
+    assert drafting.counts.drafted == 0

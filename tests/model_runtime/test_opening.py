@@ -1,4 +1,4 @@
-"""`serve --tensor-parallel 2`: the command as it is typed, from its start to its end."""
+"""`serve` on two ranks: the commands as they are typed, from their start to their end."""
 
 import os
 import re
@@ -21,16 +21,52 @@ def test_two_ranks_serve_as_one() -> None:
     assert answer(2) == answer(1)
 
 
-def answer(ranks: int) -> str:
-    """What a server of so many ranks answers; it ends by SIGTERM and leaves nothing behind."""
+@pytest.mark.slow
+def test_ranks_that_torchrun_starts_serve_as_one_and_let_a_stream_end() -> None:
+    port, meet = free_port(), free_port()
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    torchrun += ["--master-addr", "127.0.0.1", "--master-port", str(meet), "-m"]
+    # OMP_NUM_THREADS: torchrun sets it anyhow, and says so.
+    process = subprocess.Popen(
+        [*torchrun, *serving(port)],
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        assert ask(url, process) == answer(1)
+        asked = {**BODY, "max_tokens": 400, "ignore_eos": True, "stream": True}
+        with httpx.stream("POST", f"{url}/v1/completions", json=asked, timeout=60) as stream:
+            lines = (line for line in stream.iter_lines() if line)
+            assert next(lines).startswith("data: {")
+            os.kill(process.pid, signal.SIGTERM)
+            rest = list(lines)
+        assert '"finish_reason":"length"' in rest[-2]
+        assert rest[-1] == "data: [DONE]"
+    finally:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGTERM)
+        process.wait(60)
+        assert not group(process.pid), "a rank was left behind"
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "treadle.model_runtime"]
-    command += ["serve", "--model", str(TINY), "--port", str(port)]
-    command += ["--tensor-parallel", str(ranks), "--cache-tokens", "1024"]
+        return int(probe.getsockname()[1])
+
+
+def serving(port: int) -> list[str]:
+    """What follows `python -m`."""
+    command = ["treadle.model_runtime", "serve", "--model", str(TINY), "--port", str(port)]
     # In bfloat16 parts are rounded before they are summed, and a close choice may turn.
-    command += ["--dtype", "float32"]
+    return [*command, "--cache-tokens", "1024", "--dtype", "float32"]
+
+
+def answer(ranks: int) -> str:
+    """What a server of so many ranks answers; it ends by SIGTERM and leaves nothing behind."""
+    port = free_port()
+    command = [sys.executable, "-m", *serving(port), "--tensor-parallel", str(ranks)]
     process = subprocess.Popen(command, start_new_session=True)
     try:
         return ask(f"http://127.0.0.1:{port}", process)

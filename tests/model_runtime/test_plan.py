@@ -121,6 +121,39 @@ def test_what_fits_fits(v3: Size) -> None:
     assert fit(v3, "MI300X", 8).fits
 
 
+def test_a_latent_cache_is_kept_by_every_rank_of_tensor_parallelism(v3: Size) -> None:
+    """More ranks in a stage leave room only by their share of the weights; stages share layers."""
+    room = 80 * GIGA * 0.9 - 5 * GIGA - v3.weights / 16
+    whole, in_two = (fit(v3, "H100", 16, stages=stages) for stages in (1, 2))
+    assert whole.cache_tokens == pytest.approx(room / v3.cache, abs=1)
+    assert in_two.cache_tokens == pytest.approx(2 * whole.cache_tokens, abs=2)
+    assert fit(v3, "H100", 16) == in_two
+    # Data-parallel attention: sixteen ranks hold sixteen caches, for the whole attention on each.
+    assert whole.spread_tokens > 8 * whole.cache_tokens
+
+
+def test_keys_and_values_are_split_by_their_heads() -> None:
+    """Eight heads over four ranks are two each; over sixteen, still one each."""
+    stated: dict[str, JsonValue] = {
+        "model_type": "llama",
+        "vocab_size": 128_256,
+        "hidden_size": 8_192,
+        "intermediate_size": 28_672,
+        "num_hidden_layers": 80,
+        "num_attention_heads": 64,
+        "num_key_value_heads": 8,
+        "max_position_embeddings": 8_192,
+        "rms_norm_eps": 1e-5,
+        "torch_dtype": "bfloat16",
+    }
+    size = measure(parse_config(stated), fp8=False)
+    assert size.cache == 327_680  # 2 · 80 layers · 8 heads · 128 values · 2 bytes
+    for ranks, parts in ((4, 4), (8, 8), (16, 8)):
+        room = 141 * GIGA * 0.9 - 5 * GIGA - size.weights / ranks
+        found = fit(size, "H200", ranks, stages=1).cache_tokens
+        assert found == pytest.approx(room / (size.cache / parts), abs=1)
+
+
 def test_a_cpu_stays_below_its_limit(moonlight: Size) -> None:
     found = cpu_tokens(moonlight, 40e9)
     assert found.low < found.high < 7.8

@@ -197,11 +197,11 @@ def test_a_batch_is_the_same_after_its_way_to_another_rank() -> None:
         Span([6, 7], 2, [9, 10], first=1),
     ]
     batch = lay_out(spans, block_size=4)
-    numbers = torch.tensor(encoded(batch))
-    found = decoded(numbers, torch.device("cpu"))
+    found = decoded(encoded(batch), torch.device("cpu"))
     for mine, sent in zip(found.groups, batch.groups, strict=True):
         assert (mine.rows, mine.new) == (sent.rows, sent.new)
-        assert torch.equal(mine.table, sent.table)
+        seen = sent.mask.any(dim=1)  # blocks that are not seen yet are not sent
+        assert torch.equal(mine.table * seen, sent.table * seen)
         assert torch.equal(mine.mask, sent.mask)
     for name in ("tokens", "positions", "slots"):
         assert torch.equal(getattr(found, name), getattr(batch, name))

@@ -11,7 +11,6 @@ import torch
 import uvicorn
 from pydantic import ValidationError
 
-from treadle.model_runtime.acceleration import return_freed_memory
 from treadle.model_runtime.embedded import EMBEDDED_NOTICE
 from treadle.model_runtime.engine import Engine
 from treadle.model_runtime.engines.opening import serve_behind
@@ -20,6 +19,7 @@ from treadle.model_runtime.kernels.abi import Library
 from treadle.model_runtime.kernels.build import BuildFailed, built
 from treadle.model_runtime.kernels.fused import FusedModel
 from treadle.model_runtime.opening import open_checkpoint, sharing
+from treadle.model_runtime.pages import return_freed_memory
 from treadle.model_runtime.planning import add_arguments, plan_text
 from treadle.model_runtime.ranks import LeadingModel, ProcessRanks, follow
 from treadle.model_runtime.server.app import ServerOptions, create_app

@@ -1,6 +1,5 @@
 """The fastest form of a model on this machine."""
 
-import ctypes
 import logging
 
 import torch
@@ -48,13 +47,3 @@ def _kernels(config: ModelConfig) -> Library | None:
     if kernels is not None:
         log.info("kernels.chosen variant=%s", kernels.variant)
     return kernels
-
-
-def return_freed_memory() -> None:
-    """Give back what loading took: glibc would keep it for later.
-
-    It does nothing where the C library has no such function.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

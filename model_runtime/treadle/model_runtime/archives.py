@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from treadle.model_runtime.errors import BadCheckpoint, BadConfig
+from treadle.model_runtime.pages import give_back
 
 FP8 = "F8_E4M3"  # safetensors' name; `Entry.dtype` uses its spelling
 DTYPE_NAMES = {
@@ -94,6 +95,7 @@ class SafetensorsArchive:
     def __init__(self, folder: Path) -> None:
         self.where = str(folder)
         self._shards: dict[str, _Shard] = {}
+        self._last: Tensor | None = None
         self.entries: dict[str, Entry] = {}
         listed = _index(folder)
         for shard in _shards(folder, listed):
@@ -113,8 +115,15 @@ class SafetensorsArchive:
             self._shards[name] = shard
 
     def read(self, name: str) -> Tensor:
-        """A view of the mapped file."""
-        return self._shards[name].get_tensor(name)
+        """A view of the mapped file.
+
+        The pages of the view before it are given back: they would count as this process's memory
+        until all of the file did. That view stays good, and reads its pages again if it must.
+        """
+        if self._last is not None:
+            give_back(self._last)
+        self._last = self._shards[name].get_tensor(name)
+        return self._last
 
 
 def _index(folder: Path) -> dict[str, str]:

@@ -4,8 +4,9 @@ Tokens of all requests lie in one row, sorted into groups. A group holds request
 same number of new tokens, so that its attention is one rectangular computation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 import torch
@@ -48,23 +49,73 @@ class Group:
     mask: Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
-    """What one forward pass computes.
+    """What one forward pass computes; its tensors are made when a model asks for them.
 
     Attributes:
-        tokens: (tokens), int64.
-        positions: (tokens), int64.
-        slots: The cache row that each token writes, (tokens), int64.
-        groups: They cover the tokens in order.
-        order: For each span given, the row of its first token.
+        spans: What each request brings; fewer new tokens first.
+        order: For each span as it was given, the row of its first token.
     """
 
-    tokens: Tensor
-    positions: Tensor
-    slots: Tensor
-    groups: tuple[Group, ...]
+    spans: tuple[Span, ...]
     order: tuple[int, ...]
+    block_size: int
+    device: torch.device | None
+
+    @classmethod
+    def of(
+        cls, tokens: Tensor, positions: Tensor, slots: Tensor, groups: Iterable[Group]
+    ) -> "Batch":
+        """A batch laid out otherwise than in blocks of a cache, as training's rows are."""
+        made = cls((), (), 1, tokens.device)
+        made.__dict__.update(tokens=tokens, positions=positions, slots=slots, groups=tuple(groups))
+        return made
+
+    @property
+    def rows(self) -> int:
+        """All new tokens together."""
+        return sum(len(span.tokens) for span in self.spans)
+
+    def listed(self) -> list[int]:
+        """All new tokens, in the order of their rows."""
+        return [token for span in self.spans for token in span.tokens]
+
+    @cached_property
+    def tokens(self) -> Tensor:
+        """(tokens), int64."""
+        return torch.tensor(self.listed(), device=self.device)
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """(tokens), int64."""
+        return torch.tensor(
+            [position for span in self.spans for position in range(span.start, span.end)],
+            device=self.device,
+        )
+
+    @cached_property
+    def slots(self) -> Tensor:
+        """The cache row that each token writes, (tokens), int64."""
+        size = self.block_size
+        written = [
+            span.blocks[position // size] * size + position % size
+            for span in self.spans
+            for position in range(span.start, span.end)
+        ]
+        return torch.tensor(written, device=self.device)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """They cover the tokens in order."""
+        groups: list[Group] = []
+        row = 0
+        for new, members in groupby(self.spans, key=lambda span: len(span.tokens)):
+            together = list(members)
+            rows = slice(row, row + len(together) * new)
+            groups.append(_group(together, rows, self.positions[rows], self.block_size))
+            row = rows.stop
+        return tuple(groups)
 
 
 def lay_out(
@@ -72,32 +123,12 @@ def lay_out(
 ) -> Batch:
     """Sort spans by their number of new tokens, keeping the given order within a group."""
     ranked = sorted(range(len(spans)), key=lambda index: len(spans[index].tokens))
-    ordered = [spans[index] for index in ranked]
-    seen = [position for span in ordered for position in range(span.start, span.end)]
-    written = [
-        span.blocks[position // block_size] * block_size + position % block_size
-        for span in ordered
-        for position in range(span.start, span.end)
-    ]
-    positions = torch.tensor(seen, device=device)
-    groups: list[Group] = []
     order = [0] * len(spans)
     row = 0
-    for new, members in groupby(ranked, key=lambda index: len(spans[index].tokens)):
-        indices = list(members)
-        for offset, index in enumerate(indices):
-            order[index] = row + offset * new
-        rows = slice(row, row + len(indices) * new)
-        together = [spans[index] for index in indices]
-        groups.append(_group(together, rows, positions[rows], block_size))
-        row = rows.stop
-    return Batch(
-        torch.tensor([token for span in ordered for token in span.tokens], device=device),
-        positions,
-        torch.tensor(written, device=device),
-        tuple(groups),
-        tuple(order),
-    )
+    for index in ranked:
+        order[index] = row
+        row += len(spans[index].tokens)
+    return Batch(tuple(spans[index] for index in ranked), tuple(order), block_size, device)
 
 
 def _group(spans: Sequence[Span], rows: slice, positions: Tensor, block_size: int) -> Group:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from treadle.model_runtime.cache import BlockPool
+from treadle.model_runtime.drafting import MtpDrafting
 from treadle.model_runtime.errors import Overloaded, TooLong
 from treadle.model_runtime.grammar import GrammarTooCostly
 from treadle.model_runtime.model import Decoder
@@ -36,6 +37,11 @@ class EngineOptions:
         queue: Requests that may wait; more are refused.
         speculation: Where drafts come from.
         lookup_tokens: How many are drafted by look-up.
+        mtp_tokens: How many are drafted by MTP; each after the first builds on the one before.
+        mtp_rows: Tokens in the batch, drafts among them, up to which MTP drafts: a pass over more
+            costs as much as reading them one by one.
+        mtp_confidence: Where the kernels draft several tokens in one call, they stop before all of
+            them together are less likely than this: verifying costs more than it brings then.
     """
 
     blocks: int = 512
@@ -45,6 +51,9 @@ class EngineOptions:
     queue: int = 256
     speculation: Speculation = Speculation.OFF
     lookup_tokens: int = 4
+    mtp_tokens: int = 3
+    mtp_rows: int = 32
+    mtp_confidence: float = 0.4
 
 
 @dataclass(slots=True)
@@ -73,10 +82,15 @@ class Engine:
     ) -> None:
         self._model, self._options, self._tokenizer, self._clock = model, options, tokenizer, clock
         self.pool = BlockPool(options.blocks, options.block_size)
-        self.scheduler = Scheduler(self.pool, SchedulerLimits(options.step_tokens, options.running))
         self._mtp = options.speculation is Speculation.MTP and model.mtp_depth > 0
+        ahead = max(options.mtp_tokens, 1) if self._mtp else 1
+        limits = SchedulerLimits(options.step_tokens, options.running, lookahead=ahead)
+        self.scheduler = Scheduler(self.pool, limits)
         self._runner = Runner(
             model, blocks=options.blocks, block_size=options.block_size, mtp=self._mtp
+        )
+        self._drafting = MtpDrafting(
+            self._runner, vocabulary=tokenizer.size, confidence=options.mtp_confidence
         )
         self._sequences: dict[str, Sequence] = {}
         self._arrivals = 0
@@ -272,7 +286,14 @@ class Engine:
         What it read stays in the cache, for whoever continues the same text.
         """
         if self._mtp and readings:
-            self._draft_by_mtp(readings)
+            most = min(self._options.mtp_tokens, self._options.mtp_rows // len(readings) - 1)
+            counts = [
+                max(min(most, self._room(reading.work.sequence)), 0) if _goes_on(reading) else 0
+                for reading in readings
+            ]
+            self._drafting.draft(readings, counts)
+            for sequence in (reading.work.sequence for reading in readings):
+                sequence.drafts = self._allowed(sequence, sequence.drafts)
         if self._options.speculation is Speculation.LOOKUP:
             for reading in filter(_goes_on, readings):
                 sequence = reading.work.sequence
@@ -280,28 +301,16 @@ class Engine:
                     sequence, look_up(sequence.tokens, self._options.lookup_tokens)
                 )
 
-    def _draft_by_mtp(self, readings: Items[Reading]) -> None:
-        """The module reads every request's tokens, and drafts for those that are answering."""
-        logits = self._runner.read_mtp(readings)[:, : self._tokenizer.size]
-        rows = [row for row, reading in enumerate(readings) if _goes_on(reading)]
-        sequences = [readings[row].work.sequence for row in rows]
-        if not rows:
-            return
-        places = [
-            Place(sequence.request.sampling, len(sequence.tokens), sequence.tokens, sequence.prompt)
-            for sequence in sequences
-        ]
-        for sequence, choice in zip(sequences, choose(logits[rows], places), strict=True):
-            sequence.drafts = self._allowed(sequence, [choice.token])
+    def _room(self, sequence: Sequence) -> int:
+        """Drafts that its length leaves room for, beside the token that follows in any case."""
+        limits = sequence.request.limits
+        left = min(limits.max_tokens - sequence.answered, self.longest - len(sequence.tokens))
+        return max(left - 1, 0)
 
     def _allowed(self, sequence: Sequence, drafts: list[int]) -> list[int]:
         """Drafts up to the first that the grammar or the request's length rules out."""
-        request = sequence.request
-        room = min(
-            request.limits.max_tokens - sequence.answered, self.longest - len(sequence.tokens)
-        )
-        drafts = drafts[: max(room - 1, 0)]
-        if (grammar := request.grammar) is None:
+        drafts = drafts[: self._room(sequence)]
+        if (grammar := sequence.request.grammar) is None:
             return drafts
         steps = 0
         while steps < len(drafts) and not grammar.finished and grammar.advance(drafts[steps]):

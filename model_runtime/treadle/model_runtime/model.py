@@ -1,7 +1,8 @@
 """DeepSeek-V3: embeddings, blocks, last norm, head, and the MTP modules behind them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -63,6 +64,33 @@ class Decoder(Protocol):
 
     def draft_states(self, batch: Batch, hidden: Tensor, cache: Tensor, depth: int = 0) -> Tensor:
         """MTP module `depth` on tokens and the states before them; feeds `logits`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Drafts wanted behind one request's newest token, and how they are drawn; see `noise`."""
+
+    count: int
+    temperature: float = 0
+    seed: int = 0
+
+
+@runtime_checkable
+class Drafter(Protocol):
+    """A decoder whose MTP module drafts several tokens in one call."""
+
+    def drafts(
+        self,
+        batch: Batch,
+        hidden: Tensor,
+        cache: Tensor,
+        wanted: Sequence[Wanted],
+        *,
+        tokens: int,
+        confidence: float,
+    ) -> list[list[int]] | None:
+        """As `FusedModel.drafts`."""
         ...
 
 

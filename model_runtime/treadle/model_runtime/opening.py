@@ -17,6 +17,7 @@ from treadle.model_runtime.acceleration import build_fastest
 from treadle.model_runtime.checkpoint import Checkpoint, load_checkpoint
 from treadle.model_runtime.config import ModelConfig
 from treadle.model_runtime.embedded import EMBEDDED_NAME, embedded_model
+from treadle.model_runtime.errors import BadConfig
 from treadle.model_runtime.kernels.gpu.choose import with_kernels
 from treadle.model_runtime.loading import Builder
 from treadle.model_runtime.loading import build as build_plain
@@ -52,13 +53,13 @@ def sharing(settings: RuntimeSettings) -> Generator[ProcessRanks | None]:
 
     Under torchrun every rank comes here by itself; otherwise rank 0 starts the others.
     """
-    size = settings.tensor_parallel or 1
-    if size > 1:
+    size, launched = settings.tensor_parallel or 1, distributed.is_torchelastic_launched()
+    if size > 1 or launched:
         # uvicorn hands a signal on when it has stopped; without this the process would end there
         # and the other ranks would wait for a step that never comes.
         signal.signal(signal.SIGTERM, _end)
-    if distributed.is_torchelastic_launched():
-        yield join()
+    if launched:
+        yield _launched(settings)
         return
     if size == 1:
         yield None
@@ -80,6 +81,27 @@ def sharing(settings: RuntimeSettings) -> Generator[ProcessRanks | None]:
             if other.is_alive():
                 log.warning("ranks.killed pid=%s", other.pid)
                 other.kill()
+
+
+def _launched(settings: RuntimeSettings) -> ProcessRanks:
+    """This rank among those that torchrun has started, on this machine or on several.
+
+    torchrun tells every rank to end at once; those that follow wait for rank 0, which answers its
+    open requests first, and a rank 0 that is gone ends them by the broken connection.
+
+    Raises:
+        BadConfig: The settings ask for another number of ranks.
+    """
+    ranks = join()
+    if settings.tensor_parallel not in {None, ranks.size}:
+        raise BadConfig(
+            f"--tensor-parallel {settings.tensor_parallel} under torchrun with {ranks.size} ranks: "
+            "leave it out, or say the same"
+        )
+    if ranks.rank:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+    return ranks
 
 
 def _follow(settings: RuntimeSettings, rank: int, size: int, meet: str) -> None:

@@ -54,6 +54,8 @@ class Size:
         attention: Of `always`, what data-parallel attention keeps on every rank.
         mtp: The module that drafts, with its copies of embedding and head.
         cache: One token in all layers.
+        cache_parts: Ranks that a layer's cache can be split over: a latent is one whole, which
+            every rank of tensor parallelism keeps; keys and values are split by their heads.
         active: Parameters that one token is multiplied with.
     """
 
@@ -67,6 +69,7 @@ class Size:
     experts: int
     top_experts: int
     layers: int
+    cache_parts: int = 1
 
     @property
     def weights(self) -> float:
@@ -94,8 +97,10 @@ class Fit:
     """How a checkpoint lies on some accelerators of one kind.
 
     Attributes:
-        cache_tokens: With tensor parallelism, where every rank keeps the cache of its layers:
-            all of them on one machine, a share where machines share the layers.
+        stages: Groups of ranks that share the layers (pipeline parallelism); within one every
+            layer is split over all ranks (tensor parallelism).
+        cache_tokens: With tensor and pipeline parallelism. A rank keeps the cache of its stage's
+            layers, and a latent cache as often as the stage has ranks.
         spread_tokens: With data-parallel attention and expert parallelism.
     """
 
@@ -103,6 +108,7 @@ class Fit:
     count: int
     device: Accelerator
     per_device: float
+    stages: int
     cache_tokens: int
     spread_tokens: int
 
@@ -150,8 +156,8 @@ def measure(config: ModelConfig, *, fp8: bool) -> Size:
     )
 
 
-def fit(size: Size, name: str, count: int) -> Fit:
-    """Lay a checkpoint on accelerators.
+def fit(size: Size, name: str, count: int, *, stages: int | None = None) -> Fit:
+    """Lay a checkpoint on accelerators; every machine is a stage of its own unless `stages` says.
 
     Raises:
         BadConfig: No such accelerator is known.
@@ -161,13 +167,16 @@ def fit(size: Size, name: str, count: int) -> Fit:
     device = ACCELERATORS[name]
     room = device.memory * USABLE - ACTIVATIONS
     split = size.weights / count
+    stages = stages or ceil(count / NODE)
+    kept = size.cache / stages / min(max(count // stages, 1), size.cache_parts)
     spread = (size.weights - size.attention) / count + size.attention
     return Fit(
         name=name,
         count=count,
         device=device,
         per_device=split,
-        cache_tokens=max(int((room - split) / size.cache * ceil(count / NODE)), 0),
+        stages=stages,
+        cache_tokens=max(int((room - split) / kept), 0),
         spread_tokens=max(int((room - spread) / size.cache) * count, 0),
     )
 
@@ -224,4 +233,5 @@ def _measure_dense(config: ModelConfig, *, narrow: float, table: float, wide: in
         experts=0,
         top_experts=0,
         layers=config.layers,
+        cache_parts=config.kv_heads,
     )

@@ -87,6 +87,9 @@ def _on_accelerators(size: Size, fitted: Fit, *, fp8: bool) -> Iterator[str]:
     pipeline = f", pipeline {fitted.nodes}" if fitted.nodes > 1 else ""
     yield f"{where}: fits: tensor parallel {ranks}{pipeline}; weights take {usable}"
     yield f"cache      {fitted.cache_tokens:,} tokens"
+    if fitted.nodes > 1:
+        whole = fit(size, fitted.name, fitted.count, stages=1).cache_tokens
+        yield f"           {whole:,} as SGLang has it, tensor parallel {fitted.count} across them"
     if size.experts:
         yield f"           {fitted.spread_tokens:,} with data-parallel attention, expert parallel"
     for batch in BATCHES:

@@ -5,6 +5,7 @@ weights' parts are summed over gloo on CPUs and NCCL on GPUs.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
@@ -12,7 +13,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor, distributed
 
-from treadle.model_runtime.batch import Batch, Group
+from treadle.model_runtime.batch import Batch, Span, lay_out
 from treadle.model_runtime.config import ModelConfig
 from treadle.model_runtime.model import Decoder
 
@@ -136,20 +137,20 @@ def follow(model: Decoder, ranks: ProcessRanks) -> None:
         if layers and (cache is None or cache.shape[:2] != (layers, slots)):
             shape = (layers, slots, model.cache_width)
             cache = torch.zeros(shape, dtype=model.dtype, device=model.device)
-        _compute(Kind(kind), numbers, model, cache)
+        _compute(Kind(kind), numbers.tolist(), model, cache)
 
 
-def _compute(kind: Kind, numbers: Tensor, model: Decoder, cache: Tensor | None) -> None:
+def _compute(kind: Kind, numbers: list[int], model: Decoder, cache: Tensor | None) -> None:
     """One call of the model, its result dropped: the sums on the way are what others need."""
     if kind is Kind.LOGITS:
-        model.logits(_received(int(numbers[0]), model))
+        model.logits(_received(numbers[0], model))
         return
     assert cache is not None  # noqa: S101 - rank 0 sends its shape with every step
     if kind is Kind.STATES:
         model.states(decoded(numbers, model.device), cache)
         return
     batch = decoded(numbers[1:], model.device)
-    model.draft_states(batch, _received(len(batch.tokens), model), cache, int(numbers[0]))
+    model.draft_states(batch, _received(batch.rows, model), cache, numbers[0])
 
 
 def _received(rows: int, model: Decoder) -> Tensor:
@@ -160,41 +161,20 @@ def _received(rows: int, model: Decoder) -> Tensor:
 
 
 def encoded(batch: Batch) -> list[int]:
-    """A batch as whole numbers: its tokens, then each group's table and what is seen of it."""
-    numbers = [len(batch.tokens), len(batch.groups)]
-    for part in (batch.tokens, batch.positions, batch.slots):
-        numbers += part.tolist()
-    for group in batch.groups:
-        requests, context = group.table.shape
-        numbers += [group.rows.start, group.new, requests, context]
-        numbers += group.table.flatten().tolist()
-        numbers += group.mask.sum(-1).flatten().tolist()
+    """A batch as whole numbers: the size of a block, then each request's part."""
+    numbers = [batch.block_size]
+    for span in batch.spans:
+        blocks = span.blocks[: -(-span.end // batch.block_size)]
+        numbers += [span.start, span.first, len(span.tokens), len(blocks), *span.tokens, *blocks]
     return numbers
 
 
-def decoded(numbers: Tensor, device: torch.device) -> Batch:
-    """The batch that `encoded` wrote; a mask is a run of positions from the first on."""
-    tokens, groups = int(numbers[0]), int(numbers[1])
-    parts = _Parts(numbers[2:].to(device))
-    columns = [parts.take(tokens) for _ in range(3)]
-    found = [_group(parts) for _ in range(groups)]
-    return Batch(columns[0], columns[1], columns[2], tuple(found), ())
-
-
-@dataclass(slots=True)
-class _Parts:
-    """Numbers, taken from the front."""
-
-    rest: Tensor
-
-    def take(self, count: int) -> Tensor:
-        taken, self.rest = self.rest[:count], self.rest[count:]
-        return taken
-
-
-def _group(parts: _Parts) -> Group:
-    start, new, requests, context = (int(number) for number in parts.take(4))
-    table = parts.take(requests * context).view(requests, context)
-    visible = parts.take(requests * new).view(requests, new, 1)
-    mask = torch.arange(context, device=table.device) < visible
-    return Group(slice(start, start + requests * new), new, table, mask)
+def decoded(numbers: Sequence[int], device: torch.device) -> Batch:
+    """The batch that `encoded` wrote."""
+    block_size, *rest = numbers
+    spans: list[Span] = []
+    while rest:
+        start, first, tokens, blocks, *rest = rest
+        spans.append(Span(rest[:tokens], start, rest[tokens : tokens + blocks], first))
+        rest = rest[tokens + blocks :]
+    return lay_out(spans, block_size=block_size, device=device)

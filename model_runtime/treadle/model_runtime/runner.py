@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from treadle.model_runtime.batch import Batch, Span, lay_out
-from treadle.model_runtime.model import Decoder
+from treadle.model_runtime.model import Decoder, Drafter, Wanted
 from treadle.model_runtime.scheduler import Work
+from treadle.model_runtime.sequence import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +63,74 @@ class Runner:
         token ahead: when the trunk has read up to a position, the token there is known.
 
         Returns:
-            The logits of the draft that follows each request's newest token, (readings,
-            vocabulary).
+            The state from which each request's next token is guessed, (readings, hidden).
         """
         spans, before = zip(*[self._pairs(reading) for reading in readings], strict=True)
+        return self._mtp_states(spans, before)
+
+    @torch.inference_mode()
+    def read_drafts(self, sequences: Items[Sequence], states: Tensor) -> Tensor:
+        """Let the MTP module go on behind each newest draft, from the state that guessed it.
+
+        What it writes there is overwritten when the trunk has read the tokens that hold.
+
+        Args:
+            sequences: Each with at least one draft.
+            states: (sequences, hidden).
+
+        Returns:
+            The states of the next guess, (sequences, hidden).
+        """
+        spans = [
+            Span(item.drafts[-1:], len(item.tokens) + len(item.drafts) - 1, item.blocks, first=1)
+            for item in sequences
+        ]
+        return self._mtp_states(spans, torch.split(states, 1))
+
+    @torch.inference_mode()
+    def drafts(
+        self, readings: Items[Reading], wanted: Items[Wanted], *, tokens: int, confidence: float
+    ) -> list[list[int]] | None:
+        """As `read_mtp` and then `read_drafts` until all are drafted, in one call of the model.
+
+        Returns:
+            The drafts of each reading; nothing if this model has no such call.
+        """
+        if not isinstance(self._model, Drafter):
+            return None
+        spans, before = zip(*[self._pairs(reading) for reading in readings], strict=True)
         batch = self._lay_out(spans)
-        hidden = torch.empty(
-            len(batch.tokens), before[0].shape[1], dtype=self._model.dtype, device=before[0].device
+        hidden = before[0] if len(before) == 1 else self._in_rows(batch, before)
+        ranked = sorted(range(len(spans)), key=batch.order.__getitem__)
+        asked = [wanted[index] for index in ranked]
+        found = self._model.drafts(
+            batch, hidden, self._cache, asked, tokens=tokens, confidence=confidence
         )
+        if found is None:
+            return None
+        by_index = dict(zip(ranked, found, strict=True))
+        return [by_index[index] for index in range(len(spans))]
+
+    @torch.inference_mode()
+    def logits(self, states: Tensor) -> Tensor:
+        """(rows, hidden) to (rows, vocabulary)."""
+        return self._model.logits(states)
+
+    def _mtp_states(self, spans: Items[Span], before: Items[Tensor]) -> Tensor:
+        """After each span's last token, (spans, hidden); `before` holds the states before each."""
+        batch = self._lay_out(spans)
+        if len(before) == 1:
+            return self._model.draft_states(batch, before[0], self._cache)[-1:]
+        states = self._model.draft_states(batch, self._in_rows(batch, before), self._cache)
+        return states[[row + len(part) - 1 for row, part in zip(batch.order, before, strict=True)]]
+
+    def _in_rows(self, batch: Batch, before: Items[Tensor]) -> Tensor:
+        """Each span's states where the batch has its tokens, (tokens, hidden)."""
+        width, device = before[0].shape[1], before[0].device
+        hidden = torch.empty(batch.rows, width, dtype=self._model.dtype, device=device)
         for row, part in zip(batch.order, before, strict=True):
             hidden[row : row + len(part)] = part
-        states = self._model.draft_states(batch, hidden, self._cache)
-        last = [row + len(part) - 1 for row, part in zip(batch.order, before, strict=True)]
-        return self._model.logits(states[last])
+        return hidden
 
     def _lay_out(self, spans: Items[Span]) -> Batch:
         return lay_out(spans, block_size=self._block_size, device=self._model.device)

@@ -36,8 +36,10 @@ def choose(logits: Tensor, places: Sequence[Place]) -> list[Choice]:
         scores[noisy] = _drawn(scores[noisy], [places[i] for i in noisy])
     tokens: list[int] = scores.argmax(dim=-1).tolist()
     return [
-        _choice(row, token, place.sampling.logprobs)
-        for row, token, place in zip(logits, tokens, places, strict=True)
+        Choice(token)
+        if (wanted := place.sampling.logprobs) is None
+        else _choice(logits[row], token, wanted)
+        for row, (token, place) in enumerate(zip(tokens, places, strict=True))
     ]
 
 
@@ -115,10 +117,8 @@ def _cut_off(scores: Tensor, samplings: Sequence[Sampling]) -> Tensor:
     return torch.empty_like(scores).scatter_(1, order, ranked)
 
 
-def _choice(logits: Tensor, token: int, wanted: int | None) -> Choice:
+def _choice(logits: Tensor, token: int, wanted: int) -> Choice:
     """The token with log-probabilities as the model gave them; `logits` is (vocabulary)."""
-    if wanted is None:
-        return Choice(token)
     logprobs = logits.log_softmax(dim=-1)
     best = logprobs.topk(wanted)
     likeliest = tuple(

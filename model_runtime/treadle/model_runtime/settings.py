@@ -82,6 +82,9 @@ class RuntimeSettings(BaseSettings):
     speculation: Speculation | Literal["auto"] = Field(
         default="auto", description="Source of drafts; auto is the MTP module if any, or look-up."
     )
+    draft_tokens: int = Field(
+        default=3, gt=0, le=16, description="Tokens that the MTP module drafts in one step."
+    )
     state: Path = Field(
         default=Path(".treadle/runtime"), description="Folder of files and batches."
     )
@@ -135,6 +138,7 @@ class RuntimeSettings(BaseSettings):
             running=self.running,
             queue=self.queue,
             speculation=drafts if self.speculation == "auto" else self.speculation,
+            mtp_tokens=self.draft_tokens,
         )
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from treadle.model_runtime.archives import FP8, Archive
+from treadle.model_runtime.pages import return_freed_memory
 from treadle.model_runtime.quant import (
     BLOCK,
     GGUF_HEADS,
@@ -165,6 +166,7 @@ class Loader:
         for index, name in enumerate(names):
             wide = self.tensor(f"{name}.weight", out, into, dtype=torch.float32)
             weight[index], scale[index] = narrow_rows(wide)
+        return_freed_memory()
         return RowInt8(weight, scale)
 
     def _fill(self, out: Tensor, name: str) -> None:

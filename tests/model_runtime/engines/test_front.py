@@ -81,7 +81,10 @@ async def serving(
     most: int = 8,
     timeout_s: float = 20,
     broken: bool = False,
+    kept: Path | None = None,
+    traces: str | None = None,
 ) -> AsyncGenerator[Serving]:
+    """A front; `kept` is its folder of files and batches, `traces` a collector."""
     python, state = install(folder, engine)
     if broken:
         (state / "broken").touch()
@@ -97,7 +100,15 @@ async def serving(
     failures: list[EngineFailed] = []
     app = create_front(
         upstream,
-        FrontOptions(name="m", keys=["k1"], aliases=["chat"], most=most, timeout_s=timeout_s),
+        FrontOptions(
+            name="m",
+            keys=["k1"],
+            aliases=["chat"],
+            most=most,
+            timeout_s=timeout_s,
+            state=kept,
+            traces=traces,
+        ),
         client=httpx.AsyncClient(),
         process=process,
         give_up=failures.append,

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import time
 
 import httpx
@@ -15,13 +16,19 @@ from treadle.model_runtime.engines.counts import Counting, Counts
 from treadle.model_runtime.engines.process import EngineProcess
 from treadle.model_runtime.engines.pump import relayed
 from treadle.model_runtime.engines.relay import Relay, Upstream
-from treadle.model_runtime.engines.translation import answer_body, request_body
-from treadle.model_runtime.errors import EngineFailed, EngineStarting, NotServed
+from treadle.model_runtime.engines.relaying import Relaying
+from treadle.model_runtime.errors import EngineFailed
+from treadle.model_runtime.server.batch_api import BatchApi
 from treadle.model_runtime.server.bodies import BodyLimit
 from treadle.model_runtime.server.embeddings import Embedder, EmbeddingRequest
 from treadle.model_runtime.server.errors import install_error_handlers
-from treadle.model_runtime.server.exchange import owner_of, unless_gone
+from treadle.model_runtime.server.exchange import event_stream, owner_of, unless_gone
+from treadle.model_runtime.server.generation import Caller
+from treadle.model_runtime.server.observing import Observing
+from treadle.model_runtime.server.responses import ResponseRequest
 from treadle.model_runtime.server.schemas import ChatRequest, CompletionRequest
+from treadle.model_runtime.server.tracing import Exporter
+from treadle.model_runtime.server.wire import named_events
 
 Give = Callable[[EngineFailed], None]
 
@@ -33,6 +40,8 @@ class FrontOptions:
     Attributes:
         most: Requests under way at once; more get 429.
         timeout_s: The longest time for one request.
+        state: Folder of files and batches; without one they are not served.
+        traces: Base URL of a collector of OpenTelemetry.
     """
 
     name: str
@@ -41,7 +50,10 @@ class FrontOptions:
     embedder: Embedder | None = None
     most: int = 288
     timeout_s: float = 600
+    state: Path | None = None
+    traces: str | None = None
     max_body_bytes: int = 32 * 1024 * 1024
+    max_file_bytes: int = 200 * 1024 * 1024
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,23 +74,35 @@ def create_front(
     `give_up` is told when the engine has failed too often to be started again.
     """
     relay = Relay(upstream, client, options.most, options.timeout_s)
-    front = Front(relay, options, process)
+    relaying = Relaying(relay, options.names, options.embedder, process, Counts.new())
+    front = Front(relaying, options)
+    batches = None if options.state is None else BatchApi(options.state, relaying, front.caller)
+    exporter = None if options.traces is None else Exporter(options.traces)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncGenerator[None]:
-        watching = None
-        if process is not None:
-            process.start()
-            watching = asyncio.create_task(_report_failure(process, give_up))
-        yield
-        if process is not None and watching is not None:
-            watching.cancel()
-            await process.stop()
-        await client.aclose()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(client.aclose)
+            if exporter is not None:
+                exporter.start()
+                stack.push_async_callback(exporter.stop)
+            if process is not None:
+                process.start()
+                stack.push_async_callback(process.stop)
+                watching = asyncio.create_task(_report_failure(process, give_up))
+                stack.callback(watching.cancel)
+            if batches is not None:
+                batches.batching.start()
+                stack.push_async_callback(batches.batching.stop)
+            yield
 
     app = FastAPI(title="Treadle model runtime", lifespan=running, docs_url=None, redoc_url=None)
-    app.add_middleware(BodyLimit, max_bytes=options.max_body_bytes)
-    app.add_middleware(Counting, counts=front.counts)
+    app.add_middleware(
+        BodyLimit, max_bytes=options.max_body_bytes, longer={"/v1/files": options.max_file_bytes}
+    )
+    app.add_middleware(Counting, counts=relaying.counts)
+    if exporter is not None:
+        app.add_middleware(Observing, count=_uncounted, exporter=exporter)
     install_error_handlers(app)
     app.add_api_route("/healthz", front.healthz)
     app.add_api_route("/metrics", front.metrics_text)
@@ -86,9 +110,12 @@ def create_front(
     keyed.add_api_route("/v1/models", front.models)
     keyed.add_api_route("/v1/models/{name}", front.model)
     keyed.add_api_route("/v1/embeddings", front.embeddings, methods=["POST"])
+    keyed.add_api_route("/v1/responses", front.responses, methods=["POST"])
     for prefix in ("/v1", "/beta"):
         keyed.add_api_route(f"{prefix}/chat/completions", front.chat, methods=["POST"])
         keyed.add_api_route(f"{prefix}/completions", front.completions, methods=["POST"])
+    if batches is not None:
+        keyed.include_router(batches.routes())
     app.include_router(keyed)
     return app
 
@@ -97,26 +124,25 @@ def create_front(
 class Front:
     """The endpoints."""
 
-    relay: Relay
+    relaying: Relaying
     options: FrontOptions
-    process: EngineProcess | None
-    counts: Counts = field(default_factory=Counts.new)
     started: int = field(default_factory=lambda: int(time()))
 
-    def caller(self, request: Request) -> str:
-        """Check the key."""
-        return owner_of(request.headers.get("Authorization", ""), self.options.keys)
+    def caller(self, request: Request) -> Caller:
+        """Check the key; its fingerprint is the owner of files and batches."""
+        return Caller(owner_of(request.headers.get("Authorization", ""), self.options.keys))
 
     async def healthz(self) -> JSONResponse:
         """Whether requests can be served."""
-        self._check_ready()
-        return JSONResponse({"status": "ok", "running": self.relay.running, "waiting": 0})
+        self.relaying.check_ready()
+        return JSONResponse({"status": "ok", "running": self.relaying.relay.running, "waiting": 0})
 
     async def metrics_text(self) -> Response:
         """Prometheus' text."""
-        self.counts.running.set(self.relay.running)
-        self.counts.restarts.set(self.process.restarts if self.process else 0)
-        text = await self.counts.text(self.relay.upstream, self.relay.client)
+        relaying = self.relaying
+        relaying.counts.running.set(relaying.relay.running)
+        relaying.counts.restarts.set(relaying.process.restarts if relaying.process else 0)
+        text = await relaying.counts.text(relaying.relay.upstream, relaying.relay.client)
         return Response(text, media_type="text/plain; version=0.0.4")
 
     async def models(self) -> JSONResponse:
@@ -127,62 +153,40 @@ class Front:
     async def model(self, name: str) -> JSONResponse:
         """One name."""
         if name not in self._embedders:
-            self._check_name(name)
+            self.relaying.check(name)
         return JSONResponse(self._model(name))
 
     async def chat(self, body: ChatRequest, request: Request) -> Response:
         """Answer messages."""
-        return await self._pass_on(body, request, "/chat/completions")
+        return await self._pass_on(body, request)
 
     async def completions(self, body: CompletionRequest, request: Request) -> Response:
         """Continue texts."""
-        return await self._pass_on(body, request, "/completions")
+        return await self._pass_on(body, request)
+
+    async def responses(self, body: ResponseRequest, request: Request) -> Response:
+        """Answer items."""
+        if not body.stream:
+            return await unless_gone(request, self._responded(body))
+        found = await self.relaying.response(body)
+        return event_stream(named_events(found.stream()))
 
     async def embeddings(self, body: EmbeddingRequest) -> JSONResponse:
         """Texts to vectors, by the encoder of this process."""
-        if (embedder := self._embedders.get(body.model)) is None:
-            raise NotServed(body.model, tuple(self._embedders))
-        return JSONResponse(await embedder.answer(body))
+        return JSONResponse(await self.relaying.embeddings(body))
 
-    async def _pass_on(
-        self, body: ChatRequest | CompletionRequest, request: Request, path: str
-    ) -> Response:
-        self._check_name(body.model)
-        self._check_ready()
-        self.relay.check_room()
-        upstream = self.relay.upstream
-        sent = request_body(body, model=upstream.model, kind=upstream.kind)
+    async def _responded(self, body: ResponseRequest) -> JsonValue:
+        return await (await self.relaying.response(body)).respond()
+
+    async def _pass_on(self, body: ChatRequest | CompletionRequest, request: Request) -> Response:
         if not body.stream:
-            return await unless_gone(request, self._whole(path, sent))
-        return await relayed(request, self._chunks(path, sent, usage=body.includes_usage))
-
-    async def _whole(self, path: str, sent: dict[str, JsonValue]) -> JsonValue:
-        return answer_body(await self.relay.respond(path, sent), name=self.options.name)
-
-    async def _chunks(
-        self, path: str, sent: dict[str, JsonValue], *, usage: bool
-    ) -> AsyncGenerator[JsonValue]:
-        """Chunks in our words; the one with the usage only if the client asked for it."""
-        async with aclosing(self.counts.timed(self.relay.stream(path, sent))) as chunks:
-            async for chunk in chunks:
-                answer = answer_body(chunk, name=self.options.name)
-                if not usage:
-                    answer.pop("usage", None)
-                if answer["choices"] or usage:
-                    yield answer
+            return await unless_gone(request, self.relaying.whole(body))
+        return await relayed(request, self.relaying.chunks(body, usage=body.includes_usage))
 
     @property
-    def _embedders(self) -> dict[str, Embedder]:
+    def _embedders(self) -> tuple[str, ...]:
         found = self.options.embedder
-        return {} if found is None else {found.name: found}
-
-    def _check_name(self, name: str) -> None:
-        if name not in self.options.names:
-            raise NotServed(name, self.options.names)
-
-    def _check_ready(self) -> None:
-        if self.process is not None and not self.process.ready.is_set():
-            raise EngineStarting
+        return () if found is None else (found.name,)
 
     def _model(self, name: str) -> JsonValue:
         return {"id": name, "object": "model", "created": self.started, "owned_by": "treadle"}
@@ -194,3 +198,7 @@ async def _report_failure(process: EngineProcess, give_up: Give | None) -> None:
     except EngineFailed as error:
         if give_up is not None:
             give_up(error)
+
+
+def _uncounted(_route: str, _status: int) -> None:
+    """Requests are counted by `Counting`."""

@@ -92,7 +92,7 @@ def launch_of(settings: RuntimeSettings, *, port: int) -> Launch:
         if config is None:
             raise BadConfig(f"--gpus needs a folder with config.json, and {model} is none")
         ranks = spread(config, count, layout, engine=settings.engine, fp8=fp8)
-        fitted: Fit = fit(measure(config, fp8=fp8), name, count)
+        fitted: Fit = fit(measure(config, fp8=fp8), name, count, stages=ranks.pipeline)
         context = context or context_of(config, fitted, layout)
     return Launch(
         model=str(model),
@@ -153,6 +153,8 @@ def _serve(settings: RuntimeSettings, upstream: Upstream, process: EngineProcess
         embedder=load_embedder(settings.embeddings),
         most=settings.running + settings.queue,
         timeout_s=settings.timeout_s,
+        state=settings.state,
+        traces=settings.otlp_endpoint,
     )
     client = httpx.AsyncClient(limits=httpx.Limits(max_connections=options.most + 8))
     app = create_front(upstream, options, client=client, process=process, give_up=give_up)

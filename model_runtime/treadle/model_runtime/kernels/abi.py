@@ -70,6 +70,7 @@ class CModel(Structure):
         ("mtp", POINTER(CMtp)),
         ("norm", c_void_p),
         ("head", CMatrix),
+        ("embedding", CMatrix),
     ]
 
 
@@ -77,16 +78,26 @@ class CStep(Structure):
     """`Step`."""
 
     _fields_ = [
-        ("tokens", c_int32),
-        ("slots", c_void_p),
-        ("tables", c_void_p),
-        ("visible", c_void_p),
-        ("cos", c_void_p),
-        ("sin", c_void_p),
+        *((name, c_int32) for name in ("tokens", "requests", "block_size", "first")),
+        *((name, c_void_p) for name in ("ids", "positions", "request", "blocks", "edges")),
+        *((name, c_void_p) for name in ("cos", "sin")),
+        ("turns", c_int64),
         ("cache", c_void_p),
         ("layer_stride", c_int64),
         ("width", c_int32),
         ("rows", c_int64),
+    ]
+
+
+class CChain(Structure):
+    """`Chain`."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("last", "counts", "temperatures", "seeds")),
+        *((name, c_void_p) for name in ("out", "made")),
+        ("most", c_int32),
+        ("vocabulary", c_int32),
+        ("confidence", c_float),
     ]
 
 
@@ -102,7 +113,7 @@ class Library:
 
     def __init__(self, file: Path, *, variant: str = "") -> None:
         """Choose the best variant of this processor, or `variant` (avx512, avx2, plain)."""
-        self._library = ctypes.CDLL(str(file))
+        self._library = library = ctypes.CDLL(str(file))
         find = self._library.treadle_kernels
         find.restype, find.argtypes = c_void_p, [ctypes.c_char_p]
         kernels = find(variant.encode())
@@ -111,7 +122,7 @@ class Library:
         self._kernels = c_void_p(kernels)
         name = self._library.treadle_name
         name.restype, name.argtypes = ctypes.c_char_p, [c_void_p]
-        for entry in (self._library.treadle_trunk, self._library.treadle_draft):
+        for entry in (library.treadle_trunk, library.treadle_draft, library.treadle_drafts):
             entry.restype = c_bool
         self.variant: str = name(self._kernels).decode()
 
@@ -135,6 +146,18 @@ class Library:
             c_void_p(hidden),
             c_void_p(x),
             c_int32(depth),
+        )
+        if not fits:
+            raise RowOutside(int(step.rows))
+
+    def drafts(self, model: CModel, step: CStep, *, hidden: int, chain: CChain) -> None:
+        """Run MTP module 0 and let it go on behind its own drafts; raises `RowOutside`."""
+        fits: bool = self._library.treadle_drafts(
+            self._kernels,
+            ctypes.byref(model),
+            ctypes.byref(step),
+            c_void_p(hidden),
+            ctypes.byref(chain),
         )
         if not fits:
             raise RowOutside(int(step.rows))

@@ -3,8 +3,10 @@
 import ctypes
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from treadle.model_runtime.attention import INNER_EPS, LatentAttention
@@ -27,11 +29,13 @@ from treadle.model_runtime.layers import FeedForward, Norm, load_norm
 from treadle.model_runtime.model import DeepseekModel
 from treadle.model_runtime.moe import MixtureOfExperts
 from treadle.model_runtime.mtp import MtpModule, load_mtp
-from treadle.model_runtime.quant import Matrix
+from treadle.model_runtime.pages import return_freed_memory
+from treadle.model_runtime.quant import Matrix, Plain
 from treadle.model_runtime.rope import softmax_scale
 from treadle.model_runtime.weights import Source
 
 S = TypeVar("S", bound=ctypes.Structure)
+ROWS = {torch.float32: Type.ROWS_F32, torch.bfloat16: Type.ROWS_BF16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +112,22 @@ class Memory:
         return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors)
 
 
+def embedding_of(table: Matrix | Packed, head: CMatrix) -> CMatrix:
+    """Rows that the kernel looks up itself; null where it does not know how they are kept."""
+    match table:
+        case Packed(type=Type.F32 | Type.BF16 | Type.I8):
+            return head
+        case Plain(weight=weight) if weight.is_contiguous() and weight.dtype in ROWS:
+            return CMatrix(weight.data_ptr(), 0, 0, *weight.shape, int(ROWS[weight.dtype]), 0)
+        case _:
+            return CMatrix()
+
+
 def describe(parts: Parts, head: Packed, memory: Memory, *, threads: int) -> CModel:
     """Pack everything but the embedding; the head is packed already: it may serve as one."""
     config = parts.config
-    layers = [_layer(block, memory) for block in parts.blocks]
+    # A loop would hold on to each layer's plain weights until the next one is loaded.
+    layers = list(map(partial(_layer, memory=memory), parts.blocks))
     mtp: list[CMtp] = []
     for module in parts.modules:
         layers.append(_layer(module.block, memory))
@@ -172,6 +188,8 @@ def _module(module: MtpModule, memory: Memory) -> CMtp:
 
 
 def _layer(block: Block | DenseBlock, memory: Memory) -> CLayer:
+    # What the layer before left; without it loading would take half a dozen layers more.
+    return_freed_memory()
     return _latent_layer(block, memory) if isinstance(block, Block) else _dense_layer(block, memory)
 
 

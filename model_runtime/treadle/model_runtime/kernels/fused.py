@@ -1,14 +1,23 @@
 """The models as one C++ call per step, behind the engine's `Decoder`."""
 
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TypeAlias
+
 import torch
 from torch import Tensor
 
 from treadle.model_runtime.batch import Batch
 from treadle.model_runtime.config import DeepseekConfig, DenseConfig, ModelConfig
-from treadle.model_runtime.kernels.abi import CStep, Library
-from treadle.model_runtime.kernels.describe import Memory, Parts, describe
+from treadle.model_runtime.kernels.abi import CChain, CStep, Library
+from treadle.model_runtime.kernels.describe import Memory, Parts, describe, embedding_of
 from treadle.model_runtime.kernels.packing import LANES, pack, stored
+from treadle.model_runtime.model import Wanted
 from treadle.model_runtime.rope import frequencies, rotation, rotation_scale
+
+SEED_MASK = (1 << 64) - 1
+Numbers: TypeAlias = "array[int]"
 
 
 class FusedModel:
@@ -24,12 +33,14 @@ class FusedModel:
         # With a tied head the packed rows serve as embeddings: no second copy.
         self._embedding = head if parts.head is parts.embedding else parts.embedding
         self._model = describe(parts, head, self._memory, threads=threads)
+        self._model.embedding = embedding_of(self._embedding, self._model.head)
         self.mtp_depth: int = self._model.modules
         self.cache_layers = parts.config.layers + self.mtp_depth
         self.cache_width = _cache_width(parts.config)
         # A step of a small model takes less time than these few cosines, so they are kept.
         rope, positions = parts.config.rope, torch.arange(parts.config.max_positions)
-        self._turns = rotation(frequencies(rope), positions, scale=rotation_scale(rope))
+        turns = rotation(frequencies(rope), positions, scale=rotation_scale(rope))
+        self._turns = turns.cos.contiguous(), turns.sin.contiguous()
 
     @property
     def bytes(self) -> int:
@@ -38,7 +49,7 @@ class FusedModel:
 
     def states(self, batch: Batch, cache: Tensor) -> Tensor:
         """The states after the last norm, (tokens, hidden), float32."""
-        x = self._embedding.rows(batch.tokens).float()
+        x = self._embedded(batch)
         step, kept = self._step(batch, cache, layers=self.config.layers)
         self._library.trunk(self._model, step, x.data_ptr())
         del kept
@@ -55,7 +66,7 @@ class FusedModel:
 
     def draft_states(self, batch: Batch, hidden: Tensor, cache: Tensor, depth: int = 0) -> Tensor:
         """MTP module `depth` on tokens and the states before them; feeds `logits`."""
-        x = self._embedding.rows(batch.tokens).float()
+        x = self._embedded(batch)
         hidden = hidden.contiguous()
         step, kept = self._step(batch, cache, layers=self.config.layers + depth + 1)
         self._library.draft(
@@ -64,38 +75,102 @@ class FusedModel:
         del kept
         return x
 
+    def drafts(
+        self,
+        batch: Batch,
+        hidden: Tensor,
+        cache: Tensor,
+        wanted: Sequence[Wanted],
+        *,
+        tokens: int,
+        confidence: float,
+    ) -> list[list[int]] | None:
+        """Let MTP module 0 read on and guess; the drafts of each span, in the batch's order.
+
+        Args:
+            batch: Tokens for the module, up to each request's newest.
+            hidden: The state before each, (tokens, hidden).
+            cache: The cache, all layers.
+            wanted: For each span; their blocks have room for what is drafted.
+            tokens: How many there are; the head may be wider.
+            confidence: A draft is left out, and all behind it, if the module gives less than this
+                probability to all of them being right.
+
+        Returns:
+            Nothing if the kernel cannot look up embeddings itself.
+        """
+        if not self._model.embedding.data:
+            return None
+        most = max(item.count for item in wanted)
+        hidden = hidden.contiguous()
+        step, kept = self._step(batch, cache, layers=self.config.layers + 1, ahead=most)
+        out, made = array("q", bytes(8 * most * len(wanted))), array("i", [0] * len(wanted))
+        ends = array("i", accumulate(len(span.tokens) for span in batch.spans))
+        columns: list[array[int] | array[float]] = [
+            array("i", [end - 1 for end in ends]),
+            array("i", [item.count for item in wanted]),
+            array("f", [item.temperature for item in wanted]),
+            array("Q", [item.seed & SEED_MASK for item in wanted]),
+            out,
+            made,
+        ]
+        chain = CChain(*[column.buffer_info()[0] for column in columns], most, tokens, confidence)
+        self._library.drafts(self._model, step, hidden=hidden.data_ptr(), chain=chain)
+        del kept
+        rows = range(0, most * len(wanted), most)
+        return [list(out[row : row + count]) for row, count in zip(rows, made, strict=True)]
+
+    def _embedded(self, batch: Batch) -> Tensor:
+        """Room for the embeddings if the kernel looks them up, or they; (tokens, hidden)."""
+        if self._model.embedding.data:
+            return torch.empty(batch.rows, self.config.hidden_size)
+        return self._embedding.rows(batch.tokens).float()
+
     def _step(
-        self, batch: Batch, cache: Tensor, *, layers: int
-    ) -> tuple[CStep, tuple[Tensor, ...]]:
-        """The batch by address, and the tensors that must outlive the call."""
+        self, batch: Batch, cache: Tensor, *, layers: int, ahead: int = 0
+    ) -> tuple[CStep, list[Numbers]]:
+        """The batch by address, and the numbers that must outlive the call.
+
+        Blocks are named for `ahead` more positions than the batch has.
+        """
         if cache.dtype != torch.float32 or not cache.is_contiguous():
             raise TypeError("the fused kernel keeps its cache in contiguous float32")
         if cache.shape[0] < layers or cache.shape[2] != self.cache_width:
             raise ValueError(f"a cache of {tuple(cache.shape)} is not this model's")
-        cos, sin = self._turns.cos[batch.positions], self._turns.sin[batch.positions]
-        tables = [group.table.contiguous() for group in batch.groups]
-        starts = torch.tensor(
-            [
-                table.data_ptr() + 8 * table.shape[1] * request
-                for table, group in zip(tables, batch.groups, strict=True)
-                for request in range(table.shape[0])
-                for _ in range(group.new)
-            ]
-        )
-        visible = torch.cat([group.mask.sum(-1).flatten() for group in batch.groups]).int()
+        cos, sin = self._turns
+        ids = batch.listed() if self._model.embedding.data else []
+        kept = [array("q", ids), *_numbers(batch, ahead)]
         step = CStep(
-            batch.tokens.shape[0],
-            batch.slots.data_ptr(),
-            starts.data_ptr(),
-            visible.data_ptr(),
+            batch.rows,
+            len(batch.spans),
+            batch.block_size,
+            batch.spans[0].first,
+            *[numbers.buffer_info()[0] if numbers else None for numbers in kept],
             cos.data_ptr(),
             sin.data_ptr(),
+            cos.shape[0],
             cache.data_ptr(),
             cache.stride(0),
             cache.shape[2],
             cache.shape[1],
         )
-        return step, (cos, sin, starts, visible, *tables)
+        return step, kept
+
+
+def _numbers(batch: Batch, ahead: int) -> list[Numbers]:
+    """Each token's position and request, all requests' blocks, and where each one's begin.
+
+    Arrays rather than tensors: a step of a small model takes less time than a few tensors do.
+    """
+    positions, requests, blocks, edges = array("q"), array("i"), array("i"), array("q", [0])
+    for index, span in enumerate(batch.spans):
+        if span.first != batch.spans[0].first:
+            raise ValueError("the requests of one step see from the same position on")
+        positions.extend(range(span.start, span.end))
+        requests.extend([index] * len(span.tokens))
+        blocks.extend(span.blocks[: -(-(span.end + ahead) // batch.block_size)])
+        edges.append(len(blocks))
+    return [positions, requests, blocks, edges]
 
 
 def supports(config: ModelConfig) -> bool:

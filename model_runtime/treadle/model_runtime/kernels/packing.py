@@ -26,6 +26,8 @@ class Type(IntEnum):
     I8 = 2
     Q4 = 3
     Q8 = 4
+    ROWS_F32 = 5
+    ROWS_BF16 = 6
 
 
 @dataclass(frozen=True, slots=True)

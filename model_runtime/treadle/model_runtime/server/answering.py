@@ -1,6 +1,7 @@
 """What each endpoint answers, without HTTP: routes ask it, and so do batches."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from pydantic import JsonValue
 
@@ -15,6 +16,14 @@ from treadle.model_runtime.server.responses import Answered, ResponseRequest, pr
 from treadle.model_runtime.server.schemas import ChatRequest, CompletionRequest
 
 PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses")
+
+
+class Answerer(Protocol):
+    """Whoever answers bodies by path: this process's engine, or one behind it."""
+
+    async def by_path(self, path: str, body: JsonValue, caller: Caller) -> JsonValue:
+        """As `Answering.by_path`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import JsonValue
 
 from treadle.model_runtime.errors import BadRequest
-from treadle.model_runtime.server.answering import Answering
+from treadle.model_runtime.server.answering import Answerer
 from treadle.model_runtime.server.batches import Batch, BatchRequest
 from treadle.model_runtime.server.batching import Batching
 from treadle.model_runtime.server.files import PURPOSES, FileStore, StoredFile
@@ -23,7 +23,7 @@ class BatchApi:
     """Files and batches in a folder."""
 
     def __init__(
-        self, folder: Path, answering: Answering, caller: Callable[[Request], Caller]
+        self, folder: Path, answering: Answerer, caller: Callable[[Request], Caller]
     ) -> None:
         self._files = FileStore(folder / "files")
         self.batching = Batching(answering, self._files, folder / "batches")

@@ -10,7 +10,7 @@ from time import time
 from pydantic import JsonValue
 
 from treadle.model_runtime.errors import BadRequest, EngineStopped, Overloaded, RequestError
-from treadle.model_runtime.server.answering import Answering
+from treadle.model_runtime.server.answering import Answerer
 from treadle.model_runtime.server.batches import (
     ENDED,
     Batch,
@@ -40,7 +40,7 @@ FAILED: JsonValue = {
 class Batching:
     """All batches of one server; their lines share `AT_ONCE` places in turn."""
 
-    def __init__(self, answering: Answering, files: FileStore, folder: Path) -> None:
+    def __init__(self, answering: Answerer, files: FileStore, folder: Path) -> None:
         self._answering, self._files, self._folder = answering, files, folder
         self._store = BatchStore(folder)
         self._batches: dict[str, Batch] = {}

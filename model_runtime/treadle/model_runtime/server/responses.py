@@ -5,11 +5,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from secrets import token_hex
 from time import time
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 from pydantic import Field, JsonValue
 
 from treadle.model_runtime.errors import BadRequest
+from treadle.model_runtime.parse import Event as Parsed
 from treadle.model_runtime.server.chat import Chat, prepare_chat
 from treadle.model_runtime.server.constraints import Constraints
 from treadle.model_runtime.server.errors import parsed
@@ -97,21 +98,85 @@ class ResponseRequest(ClientBody):
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """What an answer took and made."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    reasoning: int = 0
+
+
+class Spoken(Protocol):
+    """A chat's answer, whoever gives it; `finish` and `tokens` are known when it is read."""
+
+    @property
+    def model(self) -> str:
+        """The name under which it is served."""
+        ...
+
+    @property
+    def finish(self) -> str | None:
+        """Why it ended, in OpenAI's word."""
+        ...
+
+    @property
+    def tokens(self) -> Tokens:
+        """Counted when it is read."""
+        ...
+
+    def read(self) -> AsyncGenerator[Sequence[Parsed]]:
+        """What is said, piece by piece; nothing after a long silence."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSpoken:
+    """The answer of this process's engine."""
+
+    chat: Chat
+
+    @property
+    def model(self) -> str:
+        """The checkpoint's name."""
+        return self.chat.served.checkpoint.name
+
+    @property
+    def finish(self) -> str | None:
+        """Of the only choice."""
+        return self.chat.answers[0].finish
+
+    @property
+    def tokens(self) -> Tokens:
+        """Of the only choice."""
+        answer = self.chat.answers[0]
+        usage = answer.usage
+        return Tokens(usage.prompt, usage.cached, usage.completion, answer.reasoning_tokens)
+
+    async def read(self) -> AsyncGenerator[Sequence[Parsed]]:
+        """As it is made."""
+        async with aclosing(self.chat.read()) as reading:
+            async for several in reading:
+                events = [event for read in several for event in read.events]
+                if events or not several:
+                    yield events
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """One request, ready to run."""
 
     id: str
     created: int
     body: ResponseRequest
-    chat: Chat
+    spoken: Spoken
 
     async def respond(self) -> JsonValue:
         """The whole answer."""
         output = Output()
-        async with aclosing(self.chat.read()) as reading:
-            async for several in reading:
-                for read in several:
-                    output.take(read.events)
+        async with aclosing(self.spoken.read()) as reading:
+            async for events in reading:
+                output.take(events)
         output.close(complete=self._is_complete)
         return self._told(output, self._status)
 
@@ -121,11 +186,10 @@ class Answered:
         for name in ("response.created", "response.in_progress"):
             output.tell(name, response=self._told(output, "in_progress"))
         yield output.told()
-        async with aclosing(self.chat.read()) as reading:
-            async for several in reading:
-                for read in several:
-                    output.take(read.events)
-                if (told := output.told()) or not several:
+        async with aclosing(self.spoken.read()) as reading:
+            async for events in reading:
+                output.take(events)
+                if (told := output.told()) or not events:
                     yield told
         output.close(complete=self._is_complete)
         output.tell(f"response.{self._status}", response=self._told(output, self._status))
@@ -133,7 +197,7 @@ class Answered:
 
     @property
     def _is_complete(self) -> bool:
-        return self.chat.answers[0].finish != "length"
+        return self.spoken.finish != "length"
 
     @property
     def _status(self) -> str:
@@ -154,7 +218,7 @@ class Answered:
             "incomplete_details": cut,
             "instructions": body.instructions,
             "max_output_tokens": body.max_output_tokens,
-            "model": self.chat.served.checkpoint.name,
+            "model": self.spoken.model,
             "output": output.items,
             "parallel_tool_calls": body.parallel_tool_calls,
             "previous_response_id": None,
@@ -171,14 +235,13 @@ class Answered:
         }
 
     def _usage(self) -> JsonValue:
-        answer = self.chat.answers[0]
-        usage = answer.usage
+        tokens = self.spoken.tokens
         return {
-            "input_tokens": usage.prompt,
-            "input_tokens_details": {"cached_tokens": usage.cached},
-            "output_tokens": usage.completion,
-            "output_tokens_details": {"reasoning_tokens": answer.reasoning_tokens},
-            "total_tokens": usage.prompt + usage.completion,
+            "input_tokens": tokens.prompt,
+            "input_tokens_details": {"cached_tokens": tokens.cached},
+            "output_tokens": tokens.completion,
+            "output_tokens_details": {"reasoning_tokens": tokens.reasoning},
+            "total_tokens": tokens.prompt + tokens.completion,
         }
 
 
@@ -190,9 +253,13 @@ async def prepare_response(
     Raises:
         RequestError: The request cannot be served.
     """
-    _refuse_kept(body)
-    chat = await prepare_chat(_chat_of(body), served, caller, constraints)
-    return Answered(f"resp_{token_hex(16)}", int(time()), body, chat)
+    chat = await prepare_chat(chat_of(body), served, caller, constraints)
+    return answered(body, OwnSpoken(chat))
+
+
+def answered(body: ResponseRequest, spoken: Spoken) -> Answered:
+    """The request with whoever answers it."""
+    return Answered(f"resp_{token_hex(16)}", int(time()), body, spoken)
 
 
 def _refuse_kept(body: ResponseRequest) -> None:
@@ -216,8 +283,13 @@ def _refuse_kept(body: ResponseRequest) -> None:
         )
 
 
-def _chat_of(body: ResponseRequest) -> ChatRequest:
-    """The same request as messages."""
+def chat_of(body: ResponseRequest) -> ChatRequest:
+    """The same request as messages.
+
+    Raises:
+        BadRequest: It asks for what would have to be kept, or for what is not served.
+    """
+    _refuse_kept(body)
     instructions: list[JsonValue] = []
     if body.instructions:
         instructions.append({"role": "system", "content": body.instructions})

@@ -124,9 +124,21 @@ static inline void mix(const float (*weights)[LANES], const Rows16& rows, int va
 struct Look {  // what one token sees in one layer
   const float* cache;
   int width;  // of a row
-  const int64_t* table;
-  int visible, key_offset, key_width, value_offset, value_width;
+  const int32_t* blocks;
+  int block_size, first, visible, key_offset, key_width, value_offset, value_width;
   float scale;
+
+  // Up to 16 rows from the `from`-th visible on.
+  Rows16 rows(int from) const {
+    Rows16 found;
+    found.count = std::min(LANES, visible - from);
+    int block = (first + from) / block_size, place = (first + from) % block_size;
+    for (int j = 0; j < found.count; j++) {
+      found.row[j] = cache + ((int64_t)blocks[block] * block_size + place) * width;
+      if (++place == block_size) place = 0, block++;
+    }
+    return found;
+  }
 };
 
 constexpr float NUMBERS[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -142,10 +154,7 @@ static void attend(const float* const* q, const Look& look, float* const* out) {
     std::fill(out[h], out[h] + look.value_width, 0.f);
   }
   for (int first = 0; first < look.visible; first += LANES) {
-    Rows16 rows;
-    rows.count = std::min(LANES, look.visible - first);
-    for (int j = 0; j < rows.count; j++)
-      rows.row[j] = look.cache + look.table[first + j] * (int64_t)look.width;
+    const Rows16 rows = look.rows(first);
     const auto there = load(NUMBERS) < splat((float)rows.count);
     f16x scores[H];
     score<H>(q, rows, look.key_offset, look.key_width, scores);

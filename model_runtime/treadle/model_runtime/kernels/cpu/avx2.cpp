@@ -18,10 +18,11 @@
 #endif
 #define TREADLE_ISA avx2
 #define TREADLE_WIDTH 8
-#include "forward.h"
+#include "steps.h"
 
 namespace treadle {
-const Kernels kernels_avx2 = {"avx2", avx2::trunk, avx2::draft, avx2::logits, avx2::multiply_all};
+const Kernels kernels_avx2 = {"avx2", avx2::trunk, avx2::draft, avx2::drafts,
+    avx2::logits, avx2::multiply_all};
 }
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -18,10 +18,11 @@
 #endif
 #define TREADLE_ISA avx512
 #define TREADLE_WIDTH 16
-#include "forward.h"
+#include "steps.h"
 
 namespace treadle {
-const Kernels kernels_avx512 = {"avx512", avx512::trunk, avx512::draft, avx512::logits, avx512::multiply_all};
+const Kernels kernels_avx512 = {"avx512", avx512::trunk, avx512::draft, avx512::drafts,
+    avx512::logits, avx512::multiply_all};
 }
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,4 +1,5 @@
 // The C functions that Python calls, and the choice of kernels by what the processor has.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
@@ -32,12 +33,26 @@ const Kernels* find(const char* name) {
 
 // Whether every row that the step names lies in the cache. A wrong one would be read or, worse,
 // written in somebody else's memory.
-bool fits(const treadle::Step& step) {
-  const auto inside = [&](int64_t row) { return row >= 0 && row < step.rows; };
+bool fits(const treadle::Model& model, const treadle::Step& step) {
   for (int t = 0; t < step.tokens; t++) {
-    if (!inside(step.slots[t]) || step.visible[t] < 1) return false;
-    for (int i = 0; i < step.visible[t]; i++)
-      if (!inside(step.tables[t][i])) return false;
+    const int64_t at = step.positions[t], owner = step.request[t];
+    if (owner < 0 || owner >= step.requests || at < step.first || at >= step.turns) return false;
+    if (step.ids && (step.ids[t] < 0 || step.ids[t] >= model.embedding.n)) return false;
+    if (at / step.block_size >= step.edges[owner + 1] - step.edges[owner]) return false;
+  }
+  for (int64_t i = step.edges[0]; i < step.edges[step.requests]; i++)
+    if (step.blocks[i] < 0 || (int64_t)(step.blocks[i] + 1) * step.block_size > step.rows) return false;
+  return true;
+}
+
+// Whether what is drafted stays within its blocks and the positions that there are.
+bool fits(const treadle::Step& step, const treadle::Chain& chain) {
+  for (int r = 0; r < step.requests; r++) {
+    const int row = chain.last[r];
+    if (row < 0 || row >= step.tokens || step.request[row] != r) return false;
+    const int64_t end = step.positions[row] + std::max(chain.counts[r], 1);
+    if (end > step.turns || end > (step.edges[r + 1] - step.edges[r]) * step.block_size) return false;
+    if (chain.counts[r] > chain.most) return false;
   }
   return true;
 }
@@ -51,14 +66,20 @@ const void* treadle_kernels(const char* name) { return find(name); }
 const char* treadle_name(const void* kernels) { return ((const Kernels*)kernels)->name; }
 // Both say whether the step fitted; if not, nothing was done.
 bool treadle_trunk(const void* kernels, const treadle::Model* model, const treadle::Step* step, float* x) {
-  if (!fits(*step)) return false;
+  if (!fits(*model, *step)) return false;
   ((const Kernels*)kernels)->trunk(*model, *step, x);
   return true;
 }
 bool treadle_draft(const void* kernels, const treadle::Model* model, const treadle::Step* step,
                    const float* hidden, float* x, int depth) {
-  if (!fits(*step) || depth < 0 || depth >= model->modules) return false;
+  if (!fits(*model, *step) || depth < 0 || depth >= model->modules) return false;
   ((const Kernels*)kernels)->draft(*model, *step, hidden, x, depth);
+  return true;
+}
+bool treadle_drafts(const void* kernels, const treadle::Model* model, const treadle::Step* step,
+                    const float* hidden, const treadle::Chain* chain) {
+  if (!step->ids || !fits(*model, *step) || !fits(*step, *chain) || !model->modules) return false;
+  ((const Kernels*)kernels)->drafts(*model, *step, hidden, *chain);
   return true;
 }
 void treadle_logits(const void* kernels, const treadle::Model* model, const float* states, int count, float* out) {

@@ -5,64 +5,10 @@
 #include <cmath>
 #include <vector>
 #include "attention.h"
-#include "matmul.h"
+#include "rows.h"
 #include "pool.h"
 
 namespace treadle { namespace TREADLE_ISA {
-
-constexpr int pad(int n) { return (n + LANES - 1) / LANES * LANES; }
-
-// Rows of activations, with a bf16 copy where the weights want one.
-struct Buffer {
-  std::vector<float> values;
-  std::vector<uint16_t> halves;
-  size_t ld = 0;
-
-  void shape(int rows, size_t width, bool narrow) {
-    ld = width;
-    if (values.size() < rows * width + LANES) values.resize(rows * width + LANES);
-    if (!narrow) halves.clear();  // another model may have left some
-    else if (halves.size() < values.size()) halves.resize(values.size());
-  }
-  float* row(int m) { return values.data() + m * ld; }
-  Rows rows(size_t offset = 0, int m = 0) const {
-    const size_t at = m * ld + offset;
-    return {values.data() + at, halves.empty() ? nullptr : halves.data() + at, ld};
-  }
-  void narrow(int m, size_t from, size_t to) {
-    if (halves.empty()) return;
-    for (size_t i = m * ld + from; i < m * ld + to; i++) halves[i] = to_bf16(values[i]);
-  }
-};
-
-static inline void rms_norm(const float* x, const float* weight, int n, float eps, float* y) {
-  f16x squares = {};
-  int i = 0;
-  for (; i + LANES <= n; i += LANES) squares += load(x + i) * load(x + i);
-  float total = sum(squares);
-  for (; i < n; i++) total += x[i] * x[i];
-  const float scale = 1.f / std::sqrt(total / n + eps);
-  for (i = 0; i < n; i++) y[i] = x[i] * scale * weight[i];
-}
-
-static inline void rotate(float* x, const float* cos, const float* sin, int width, bool pairs) {
-  const int half = width / 2;
-  float turned[1024];
-  for (int i = 0; i < half; i++) {
-    const float a = pairs ? x[2 * i] : x[i], b = pairs ? x[2 * i + 1] : x[i + half];
-    turned[pairs ? 2 * i : i] = a * cos[i] - b * sin[i];
-    turned[pairs ? 2 * i + 1 : i + half] = b * cos[i] + a * sin[i];
-  }
-  std::copy(turned, turned + width, x);
-}
-
-// gate and up alternate by 16: SiLU(gate) · up of pairs [begin, end) of one row, in order.
-static inline void swiglu(const float* gate_up, int begin, int end, float* out) {
-  for (int i = begin; i < end; i++) {
-    const f16x gate = load(gate_up + i * 2 * LANES), up = load(gate_up + i * 2 * LANES + LANES);
-    store(out + i * LANES, gate / (splat(1.f) + exponential(-gate)) * up);
-  }
-}
 
 struct Pick {  // one token's use of one expert
   int token, place;
@@ -117,8 +63,14 @@ class Forward {
   void gate_shared(const Layer& layer, Buffer& inner, Scratch& s);
   void experts(const Layer& layer, Scratch& s);
   Look look(float* cache, int token) const {
-    return {cache, step_.width, step_.tables[token], step_.visible[token], 0, 0, 0, 0,
-            model_.attention_scale};
+    return {cache, step_.width, step_.blocks_of(token), step_.block_size, step_.first,
+            step_.visible(token), 0, 0, 0, 0, model_.attention_scale};
+  }
+
+  // Rotate the part that knows its token's position, (rope).
+  void turn(float* x, int token, bool pairs) const {
+    const int64_t at = step_.positions[token] * (model_.rope / 2);
+    rotate(x, step_.cos + at, step_.sin + at, model_.rope, pairs);
   }
 
   static Own& own() {
@@ -218,11 +170,10 @@ inline void Forward::latent_rows(const Layer& layer, float* cache, Scratch& s) {
   const int latent = m.q_rank ? m.q_rank : m.heads * (m.nope + m.rope);
   for (int t = me_.begin(step_.tokens); t < me_.end(step_.tokens); t++) {
     float* down = s.down.row(t);
-    const float *cos = step_.cos + t * m.rope / 2, *sin = step_.sin + t * m.rope / 2;
-    float* row = cache + step_.slots[t] * step_.width;
+    float* row = cache + step_.slot(t) * step_.width;
     rms_norm(down + latent, layer.latent_norm, m.kv_rank, m.inner_eps, row);
     std::copy(down + latent + m.kv_rank, down + latent + m.kv_rank + m.rope, row + m.kv_rank);
-    rotate(row + m.kv_rank, cos, sin, m.rope, m.interleaved);
+    turn(row + m.kv_rank, t, m.interleaved);
     if (m.q_rank) rms_norm(down, layer.query_norm, m.q_rank, m.inner_eps, down);
     s.down.narrow(t, 0, latent);
   }
@@ -243,7 +194,7 @@ inline void Forward::latent_attention(const Layer& layer, float* cache, Scratch&
       const float* q = query.row(t) + h * per_head + m.nope;
       float* lifted = s.lifted.row(t) + (size_t)h * key + m.kv_rank;
       std::copy(q, q + m.rope, lifted);
-      rotate(lifted, step_.cos + t * m.rope / 2, step_.sin + t * m.rope / 2, m.rope, m.interleaved);
+      turn(lifted, t, m.interleaved);
     }
   }
   own().mixed.shape(last - first, m.kv_rank, false);
@@ -271,8 +222,8 @@ inline void Forward::grouped_attention(const Layer& layer, float* cache, Scratch
   for (int t = me_.begin(step_.tokens); t < me_.end(step_.tokens); t++) {
     float* row = s.down.row(t);
     for (int h = 0; h < m.heads + m.kv_heads; h++)
-      rotate(row + h * width, step_.cos + t * width / 2, step_.sin + t * width / 2, width, false);
-    std::copy(row + queries, row + queries + 2 * keys, cache + step_.slots[t] * step_.width);
+      turn(row + h * width, t, false);
+    std::copy(row + queries, row + queries + 2 * keys, cache + step_.slot(t) * step_.width);
   }
   me_.wait();
   const int shared = m.heads / m.kv_heads;
@@ -307,177 +258,6 @@ inline void Forward::feed_forward(const Layer& layer, Scratch& s, float* x) {
   gate_shared(layer, s.shared, s);
   me_.wait();
   add_projection(layer.mlp_down, s.shared, x, step_.tokens);
-}
-
-// Choose by biased scores among the best groups, weigh by the unbiased ones; experts in order.
-// Source: DeepSeek-V3, arXiv:2412.19437, eq. 12 to 16.
-inline void Forward::choose(const Layer& layer, int token) {
-  const Model& m = model_;
-  float* score = routing_.router.data() + (size_t)token * pad(m.experts);
-  std::vector<float> biased(m.experts), group(m.groups);
-  for (int e = 0; e < m.experts; e++) {
-    score[e] = 1.f / (1.f + std::exp(-score[e]));
-    biased[e] = score[e] + layer.router_bias[e];
-  }
-  const int size = m.experts / m.groups;
-  for (int g = 0; g < m.groups; g++) {
-    float best = -INFINITY, second = -INFINITY;
-    for (int e = g * size; e < (g + 1) * size; e++) {
-      if (biased[e] > best) second = best, best = biased[e];
-      else second = std::max(second, biased[e]);
-    }
-    group[g] = best + second;
-  }
-  for (int left_out = m.groups - m.top_groups; left_out > 0; left_out--) {
-    // The last of equals goes, so that the first is kept, as a stable sort would.
-    int worst = -1;
-    for (int g = 0; g < m.groups; g++)
-      if (group[g] != -INFINITY && (worst < 0 || group[g] <= group[worst])) worst = g;
-    group[worst] = -INFINITY;
-    std::fill_n(biased.begin() + worst * size, size, -INFINITY);
-  }
-  int* chosen = routing_.chosen.data() + (size_t)token * m.top_experts;
-  for (int k = 0; k < m.top_experts; k++) {
-    chosen[k] = (int)(std::max_element(biased.begin(), biased.end()) - biased.begin());
-    biased[chosen[k]] = -INFINITY;
-  }
-  std::sort(chosen, chosen + m.top_experts);
-  float total = 1e-20f, *weights = routing_.weights.data() + (size_t)token * m.top_experts;
-  for (int k = 0; k < m.top_experts; k++) total += score[chosen[k]];
-  for (int k = 0; k < m.top_experts; k++)
-    weights[k] = (m.normalise ? score[chosen[k]] / total : score[chosen[k]]) * m.routed_scale;
-}
-
-// Every chosen expert on its tokens: `parts` row token · k + place. Tiles are dealt by their cost.
-inline void Forward::experts(const Layer& layer, Scratch& s) {
-  const Model& m = model_;
-  auto& picks = own().picks;
-  if (picks.size() < (size_t)m.experts) picks.resize(m.experts);
-  for (int e = 0; e < m.experts; e++) picks[e].clear();
-  for (int t = 0; t < step_.tokens; t++)
-    for (int k = 0; k < m.top_experts; k++) picks[routing_.chosen[(size_t)t * m.top_experts + k]].push_back({t, k});
-  Buffer &gathered = own().gathered, &made = own().made;
-  for (int stage = 0; stage < 2; stage++) {
-    const Matrix* weights = stage ? layer.expert_down : layer.expert_gate_up;
-    const int unit = stage ? 1 : 2;  // gate and up are computed together
-    const int units = tiles(weights[0]) / unit;
-    int64_t total = 0, before = 0;
-    for (int e = 0; e < m.experts; e++)
-      total += picks[e].empty() ? 0 : (int64_t)(picks[e].size() + 2) * units;
-    const int64_t low = total * me_.rank / me_.size, high = total * (me_.rank + 1) / me_.size;
-    for (int e = 0; e < m.experts; e++) {
-      const int count = (int)picks[e].size();
-      if (!count) continue;
-      const int64_t cost = count + 2;
-      const auto edge = [&](int64_t at) {
-        return (int)std::clamp<int64_t>((at - before + cost - 1) / cost, 0, units);
-      };
-      const int begin = edge(low), end = edge(high);
-      before += cost * units;
-      if (begin == end) continue;
-      const Buffer& source = stage ? s.inner : normed_;
-      const int width = weights[e].k;
-      gathered.shape(count, width, m.narrow);
-      for (int i = 0; i < count; i++) {
-        const int row = stage ? picks[e][i].token * m.top_experts + picks[e][i].place : picks[e][i].token;
-        const Rows from = source.rows(0, row);
-        std::copy_n(from.f32, width, gathered.row(i));
-        if (m.narrow) std::copy_n(from.bf16, width, gathered.halves.data() + i * gathered.ld);
-      }
-      made.shape(count, pad(weights[e].n), false);
-      multiply(weights[e], gathered.rows(), count, begin * unit, end * unit, made.values.data(), made.ld);
-      for (int i = 0; i < count; i++) {
-        const int row = picks[e][i].token * m.top_experts + picks[e][i].place;
-        if (!stage) {
-          swiglu(made.row(i), begin, end, s.inner.row(row));
-          s.inner.narrow(row, begin * LANES, end * LANES);
-        } else {
-          const int from = begin * LANES, to = std::min(end * LANES, m.hidden);
-          std::copy(made.row(i) + from, made.row(i) + to, s.parts.row(row) + from);
-        }
-      }
-    }
-    if (!stage && layer.gate_up.data) gate_shared(layer, s.shared, s);
-    me_.wait();
-  }
-}
-
-inline void Forward::route(const Layer& layer) {
-  float* scores = routing_.router.data();
-  const int all = tiles(layer.router), width = pad(model_.experts);
-  if (routes_alone_) {
-    multiply(layer.router, normed_.rows(), step_.tokens, 0, all, scores, width);
-    for (int t = 0; t < step_.tokens; t++) choose(layer, t);
-    return;
-  }
-  multiply(layer.router, normed_.rows(), step_.tokens, me_.begin(all), me_.end(all), scores, width);
-  me_.wait();
-  for (int t = me_.begin(step_.tokens); t < me_.end(step_.tokens); t++) choose(layer, t);
-  me_.wait();
-}
-
-// x + the routed experts' answers by weight, then the shared expert's, unscaled.
-inline void Forward::mixture(const Layer& layer, Scratch& s, float* x) {
-  const Model& m = model_;
-  route(layer);
-  experts(layer, s);
-  const int all = tiles(layer.expert_down[0]), begin = me_.begin(all), end = me_.end(all);
-  const int from = begin * LANES, to = std::min(end * LANES, m.hidden);
-  for (int t = 0; t < step_.tokens; t++)
-    for (int i = from; i < to; i++) {
-      float total = 0;
-      for (int k = 0; k < m.top_experts; k++)
-        total += routing_.weights[(size_t)t * m.top_experts + k] * s.parts.row(t * m.top_experts + k)[i];
-      x[(size_t)t * m.hidden + i] += total;
-    }
-  if (layer.gate_up.data)
-    multiply(layer.mlp_down, s.shared.rows(), step_.tokens, begin, end, x, m.hidden, true);
-  me_.wait();
-}
-
-static void trunk(const Model& m, const Step& step, float* x) {
-  static thread_local Forward::Scratch s;
-  Forward::shape(s, m, step.tokens);
-  Forward::Scratch* shared = &s;
-  Team::shared(m.threads).run([&m, &step, x, shared](Member& me) {
-    Forward forward(m, step, me, *shared);
-    for (int i = 0; i < m.layers; i++) forward.block(i, *shared, x);
-    for (int t = me.begin(step.tokens); t < me.end(step.tokens); t++)
-      rms_norm(x + (size_t)t * m.hidden, m.norm, m.hidden, m.eps, x + (size_t)t * m.hidden);
-  });
-}
-
-static void draft(const Model& m, const Step& step, const float* hidden, float* x, int depth) {
-  static thread_local Forward::Scratch s;
-  Forward::shape(s, m, step.tokens);
-  Forward::Scratch* shared = &s;
-  const Mtp& mtp = m.mtp[depth];
-  Team::shared(m.threads).run([&, shared](Member& me) {
-    Forward forward(m, step, me, *shared);
-    forward.norm_rows(x, mtp.embedding_norm, shared->pair);
-    forward.norm_rows(hidden, mtp.hidden_norm, shared->pair, m.hidden);
-    for (int t = me.begin(step.tokens); t < me.end(step.tokens); t++)
-      std::fill_n(x + (size_t)t * m.hidden, m.hidden, 0.f);
-    me.wait();
-    forward.add_projection(mtp.projection, shared->pair, x, step.tokens);
-    forward.block(m.layers + depth, *shared, x);
-    for (int t = me.begin(step.tokens); t < me.end(step.tokens); t++)
-      rms_norm(x + (size_t)t * m.hidden, mtp.norm, m.hidden, m.eps, x + (size_t)t * m.hidden);
-  });
-}
-
-static void multiply_all(const Matrix& w, const float* x, int count, float* y, int threads) {
-  Buffer input;
-  input.shape(count, w.k, w.type == BF16);
-  std::copy_n(x, (size_t)count * w.k, input.values.data());
-  for (int t = 0; t < count; t++) input.narrow(t, 0, w.k);
-  Team::shared(threads).run([&](Member& me) {
-    multiply(w, input.rows(), count, me.begin(tiles(w)), me.end(tiles(w)), y, w.n);
-  });
-}
-
-static void logits(const Model& m, const float* states, int count, float* out) {
-  multiply_all(m.head, states, count, out, m.threads);
 }
 
 }}  // namespace treadle::TREADLE_ISA

@@ -187,10 +187,12 @@ static inline f16x exponential(f16x x) {
   return p * power_of_two(n);
 }
 
-static inline uint16_t to_bf16(float x) {  // round to nearest even, as torch does
+static inline float to_bf16(float x) {  // the nearest bf16, of two equally near the even one, as torch does
   uint32_t bits;
   std::memcpy(&bits, &x, 4);
-  return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u;
+  std::memcpy(&x, &bits, 4);
+  return x;
 }
 
 }}  // namespace treadle::TREADLE_ISA

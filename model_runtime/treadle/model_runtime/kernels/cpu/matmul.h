@@ -14,15 +14,20 @@
 
 namespace treadle { namespace TREADLE_ISA {
 
-struct Rows {  // inputs, row-major; bf16 only where a matrix is BF16
+struct Rows {  // inputs, row-major; `rounded` to bf16, where a matrix is BF16
   const float* f32;
-  const uint16_t* bf16;
+  const float* rounded;
   size_t ld;
 };
 
 // Sums that fit in the registers, beside a tile's weights and an input: M rows, NT tiles.
 constexpr int SUMS = WIDTH == 16 ? 24 : 12;
-constexpr bool fits(int rows, int tiles) { return rows * tiles * (LANES / WIDTH) <= SUMS; }
+// Widened weights and the mask take registers of their own; a sum in memory would cost half the speed.
+constexpr int SUMS_BF16 = WIDTH == 16 ? 20 : 10;
+constexpr bool fits(int rows, int tiles, int sums = SUMS) { return rows * tiles * (LANES / WIDTH) <= sums; }
+static inline int sums_of(const Matrix& w) { return w.type == BF16 ? SUMS_BF16 : SUMS; }
+// Rows in registers at most.
+static inline int at_once(const Matrix& w) { return std::min(sums_of(w) / (LANES / WIDTH), 6); }
 
 // Loaded rather than set: the compiler would clear that much memory with a slow loop in microcode.
 alignas(64) constexpr float ZEROS[SUMS * LANES] = {};
@@ -55,18 +60,17 @@ static inline void dot_f32(const float* x, size_t ldx, const uint8_t* w, size_t 
 }
 
 template <int M, int NT>
-TREADLE_INLINE void dot_bf16(const uint16_t* x, size_t ldx, const uint8_t* w, size_t stride,
+TREADLE_INLINE void dot_bf16(const float* x, size_t ldx, const uint8_t* w, size_t stride,
                              int from, int to, f16x (&acc)[M][NT]) {
   for (int k = from; k < to; k += 2) {
-    u16x wk[NT];
-    for (int t = 0; t < NT; t++) wk[t] = load_bits(w + t * stride + (size_t)k * LANES * 2);
-    for (int m = 0; m < M; m++) {
-      uint32_t pair;
-      std::memcpy(&pair, x + m * ldx + k, 4);
-      const f16x x0 = lower(splat(pair)), x1 = upper(splat(pair));
-      for (int t = 0; t < NT; t++) {
-        acc[m][t] += x0 * lower(wk[t]);
-        acc[m][t] += x1 * upper(wk[t]);
+    u16x pairs[NT];
+    for (int t = 0; t < NT; t++) pairs[t] = load_bits(w + t * stride + (size_t)k * LANES * 2);
+    for (int i = 0; i < 2; i++) {
+      f16x wk[NT];
+      for (int t = 0; t < NT; t++) wk[t] = i ? upper(pairs[t]) : lower(pairs[t]);
+      for (int m = 0; m < M; m++) {
+        const f16x xk = splat(x[m * ldx + k + i]);
+        for (int t = 0; t < NT; t++) acc[m][t] += xk * wk[t];
       }
     }
   }
@@ -149,7 +153,10 @@ static void tile(const Matrix& w, const Rows& x, const Part& part, float* y, siz
     for (int t = 0; t < NT; t++) acc[m][t] = load(before + (m * NT + t) * LANES);
   switch (w.type) {
     case F32: dot_f32<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
-    case BF16: dot_bf16<M, NT>(x.bf16 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
+    case BF16:
+      if constexpr (fits(M, NT, SUMS_BF16))
+        dot_bf16<M, NT>(x.rounded + row * x.ld, x.ld, weights, stride, from, to, acc);
+      break;
     case I8: dot_i8<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
     case Q4: dot_q4<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
     case Q8: dot_q8<M, NT>(x.f32 + row * x.ld, x.ld, weights, stride, from, to, acc); break;
@@ -176,7 +183,6 @@ static void tile(const Matrix& w, const Rows& x, const Part& part, float* y, siz
   }
 }
 
-constexpr int AT_ONCE = WIDTH == 4 ? 3 : 6;  // rows in registers at most
 constexpr int K_BLOCK = 1024;   // four tiles of it in float32 are 256 KiB, which L2 holds
 
 template <int NT>
@@ -186,7 +192,7 @@ static void rows(const Matrix& w, const Rows& x, int count, Part part, float* y,
     else __builtin_unreachable();
   };
   // Passes of nearly one size: a last one of a single row would read all weights for it alone.
-  int passes = (count - part.row + AT_ONCE - 1) / AT_ONCE;
+  int passes = (count - part.row + at_once(w) - 1) / at_once(w);
   for (; passes; passes--) {
     const int taken = (count - part.row + passes - 1) / passes;
     switch (taken) {
@@ -204,7 +210,7 @@ static void rows(const Matrix& w, const Rows& x, int count, Part part, float* y,
 // A long k in parts, so that the weights of each stay in L2 for all rows.
 template <int NT>
 static void columns(const Matrix& w, const Rows& x, int begin, int count, int first, float* y, size_t ldy, bool add) {
-  if (count - begin <= AT_ONCE || w.k <= K_BLOCK)
+  if (count - begin <= at_once(w) || w.k <= K_BLOCK)
     return rows<NT>(w, x, count, {begin, first, 0, w.k, nullptr}, y, ldy, add);
   static thread_local std::vector<float> sums;
   if (sums.size() < (size_t)count * NT * LANES) sums.resize((size_t)count * NT * LANES);
@@ -215,19 +221,19 @@ static void columns(const Matrix& w, const Rows& x, int begin, int count, int fi
 static inline int tiles(const Matrix& w) { return (w.n + LANES - 1) / LANES; }
 
 // Rows whose inputs stay in L2 while all tiles pass by.
-static inline int rows_at_once(const Matrix& w) {
-  return std::clamp(192 * 1024 / (w.k * 4), 48, 192) / AT_ONCE * AT_ONCE;
+static inline int rows_in_cache(const Matrix& w) {
+  return std::clamp(192 * 1024 / (w.k * 4), 48, 192) / at_once(w) * at_once(w);
 }
 
 // y (count, n) from x (count, k), for output tiles [begin, end).
 static inline void multiply(const Matrix& w, const Rows& x, int count, int begin, int end, float* y,
                             size_t ldy, bool add = false) {
-  const int block = rows_at_once(w);
+  const int block = rows_in_cache(w), sums = sums_of(w);
   for (int row = 0; row < count; row += block) {
-    const int last = std::min(row + block, count), most = std::min(last - row, AT_ONCE);
+    const int last = std::min(row + block, count), most = std::min(last - row, at_once(w));
     int t = begin;
-    if (fits(most, 4)) for (; t + 4 <= end; t += 4) columns<4>(w, x, row, last, t, y, ldy, add);
-    if (fits(most, 2)) for (; t + 2 <= end; t += 2) columns<2>(w, x, row, last, t, y, ldy, add);
+    if (fits(most, 4, sums)) for (; t + 4 <= end; t += 4) columns<4>(w, x, row, last, t, y, ldy, add);
+    if (fits(most, 2, sums)) for (; t + 2 <= end; t += 2) columns<2>(w, x, row, last, t, y, ldy, add);
     for (; t < end; t++) columns<1>(w, x, row, last, t, y, ldy, add);
   }
 }

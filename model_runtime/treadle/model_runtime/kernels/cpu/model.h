@@ -5,7 +5,8 @@
 
 namespace treadle {
 
-enum Type : int32_t { F32 = 0, BF16 = 1, I8 = 2, Q4 = 3, Q8 = 4 };
+// The last two lie row after row, as embeddings do that are no head.
+enum Type : int32_t { F32 = 0, BF16 = 1, I8 = 2, Q4 = 3, Q8 = 4, ROWS_F32 = 5, ROWS_BF16 = 6 };
 
 struct Matrix {  // (n, k), packed as matmul.h says; data is null where a model has none
   const void* data;
@@ -45,25 +46,49 @@ struct Model {
   const Layer* layer;  // the trunk's, then one per MTP module
   const Mtp* mtp;
   const float* norm;
-  Matrix head;
+  Matrix head, embedding;  // the embedding's data is null where Python looks it up
 };
 
 struct Step {
-  int32_t tokens;
-  const int64_t* slots;          // (tokens): the cache row each writes
-  const int64_t* const* tables;  // per token: the cache rows of what it sees
-  const int32_t* visible;        // per token: how many
-  const float *cos, *sin;        // (tokens, rope / 2)
-  float* cache;                  // (layers, slots, width)
-  int64_t layer_stride;          // values between two layers of the cache
-  int32_t width;                 // values in one row
-  int64_t rows;                  // in a layer of the cache
+  int32_t tokens, requests;
+  int32_t block_size, first;    // rows of one block; the first position that is seen
+  const int64_t* ids;           // (tokens), or null: their embeddings are in x already
+  const int64_t* positions;     // (tokens)
+  const int32_t* request;       // (tokens): whose each is
+  const int32_t* blocks;        // all requests' blocks of cache rows, one request after the other
+  const int64_t* edges;         // (requests + 1): where each one's begin and end
+  const float *cos, *sin;       // (turns, rope / 2): of every position there can be
+  int64_t turns;
+  float* cache;                 // (layers, rows, width)
+  int64_t layer_stride;         // values between two layers of the cache
+  int32_t width;                // values in one row
+  int64_t rows;                 // in a layer of the cache
+
+  const int32_t* blocks_of(int token) const { return blocks + edges[request[token]]; }
+  int64_t slot(int token) const {  // the row that it writes
+    const int64_t at = positions[token];
+    return (int64_t)blocks_of(token)[at / block_size] * block_size + at % block_size;
+  }
+  int visible(int token) const { return (int)(positions[token] + 1 - first); }
 };
 
-// x (tokens, hidden) in, states after the last norm out.
+struct Chain {  // how far to draft behind a step's last tokens, and with which noise
+  const int32_t* last;         // (requests): the row of each one's newest token
+  const int32_t* counts;       // (requests): drafts wanted
+  const float* temperatures;   // (requests): 0 takes the best token
+  const uint64_t* seeds;       // (requests)
+  int64_t* out;                // (requests, most)
+  int32_t* made;               // (requests): how many were drafted
+  int32_t most, vocabulary;    // tokens from `vocabulary` on do not exist
+  float confidence;            // drafts go on while they are all right with this probability
+};
+
+// x (tokens, hidden): the tokens' embeddings, unless the step has ids; then states after the last norm.
 using Trunk = void (*)(const Model&, const Step&, float* x);
-// MTP module `depth`: embeddings in x, states before them in `hidden`; result in x.
+// MTP module `depth`: x likewise, states before them in `hidden`; result in x.
 using Draft = void (*)(const Model&, const Step&, const float* hidden, float* x, int depth);
+// MTP module 0 on a step with ids, then on its own drafts one by one.
+using Drafts = void (*)(const Model&, const Step&, const float* hidden, const Chain&);
 // rows (count, hidden) to (count, vocabulary).
 using Logits = void (*)(const Model&, const float* states, int count, float* out);
 // y (count, n) = x (count, k) · Wᵀ, for tests and benchmarks of one matrix.
@@ -73,6 +98,7 @@ struct Kernels {
   const char* name;
   Trunk trunk;
   Draft draft;
+  Drafts drafts;
   Logits logits;
   Multiply multiply;
 };

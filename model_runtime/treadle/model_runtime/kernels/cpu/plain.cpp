@@ -13,8 +13,9 @@
 #include "pool.h"
 #define TREADLE_ISA plain
 #define TREADLE_WIDTH 4
-#include "forward.h"
+#include "steps.h"
 
 namespace treadle {
-const Kernels kernels_plain = {"plain", plain::trunk, plain::draft, plain::logits, plain::multiply_all};
+const Kernels kernels_plain = {"plain", plain::trunk, plain::draft, plain::drafts,
+    plain::logits, plain::multiply_all};
 }
