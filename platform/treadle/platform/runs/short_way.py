@@ -89,6 +89,7 @@ class ShortWay:
         return caller if KeyScope.RUNS_WRITE in caller.scopes else None
 
     async def start(self, scope: Scope, caller: Caller, agent: str, asked: AgentRun) -> Response:
+        """Start the run and answer as the route would."""
         order = Order(asked.inputs, asked.run_at, asked.wait_s)
         try:
             run, has_ended = await self._services.runs.start_agent(caller, agent, order)
