@@ -144,10 +144,14 @@ def say(figures: Figures) -> Figures:
     return figures
 
 
+def names(text: str) -> list[str]:
+    """What stands between commas."""
+    return [name for name in text.split(",") if name]
+
+
 def main() -> int:
     """Measure what was asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
-    names = lambda text: [name for name in text.split(",") if name]  # noqa: E731
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--only", type=names, default=[], help="workloads, by comma")
     parser.add_argument("--peers", type=names, default=list(registry.PEERS), help="by comma")
