@@ -37,14 +37,12 @@ Life = Callable[[], int]
 def main(args: list[str]) -> int:
     """Import the modules, then fork until the socket closes."""
     channel = socket.socket(fileno=int(args[0]))
-    gc.disable()  # what is imported stays, so looking for garbage meanwhile is a tenth of the time
     for module in args[1:]:
         import_module(module)
     all_tools()
     # The collector must not touch what the children share: writing to a page copies it.
     gc.collect()
     gc.freeze()
-    gc.enable()
     channel.send(encode(Hello()))
     life = _serve(channel)
     return 0 if life is None else life()
