@@ -97,7 +97,7 @@ def test_it_is_refused_in_seconds(name: str, tools: Mapping[str, AnyTool]) -> No
     spent_s = time.process_time() - started
     assert issues
     assert all(len(issue.message) < 1_000 for issue in issues)
-    assert spent_s < max(1.5, 30 * yardstick_s())  # half a second on a machine of its own
+    assert spent_s < max(3.0, 60 * yardstick_s())  # half a second on a machine of its own
 
 
 def test_a_template_of_500_nodes_is_checked_well_under_a_second(
