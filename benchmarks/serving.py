@@ -174,14 +174,14 @@ def engine_alone(load: Load) -> dict[str, float]:
 def run_engine(load: Load) -> dict[str, float]:
     """Step the engine with the same requests as the clients send."""
     # Torch belongs to this process alone: the clients' stays light.
-    import torch  # noqa: PLC0415 - torch
+    import torch  # noqa: PLC0415 - torch takes seconds
 
-    from treadle.model_runtime.acceleration import build_fastest  # noqa: PLC0415 - torch
-    from treadle.model_runtime.checkpoint import load_checkpoint  # noqa: PLC0415 - torch
-    from treadle.model_runtime.embedded import embedded_model  # noqa: PLC0415 - torch
-    from treadle.model_runtime.engine import Engine  # noqa: PLC0415 - torch
-    from treadle.model_runtime.request import Limits, Request, Sampling  # noqa: PLC0415 - torch
-    from treadle.model_runtime.settings import RuntimeSettings  # noqa: PLC0415 - torch
+    from treadle.model_runtime.acceleration import build_fastest  # noqa: PLC0415 - torch takes seconds
+    from treadle.model_runtime.checkpoint import load_checkpoint  # noqa: PLC0415 - torch takes seconds
+    from treadle.model_runtime.embedded import embedded_model  # noqa: PLC0415 - torch takes seconds
+    from treadle.model_runtime.engine import Engine  # noqa: PLC0415 - torch takes seconds
+    from treadle.model_runtime.request import Limits, Request, Sampling  # noqa: PLC0415 - torch takes seconds
+    from treadle.model_runtime.settings import RuntimeSettings  # noqa: PLC0415 - torch takes seconds
 
     settings = RuntimeSettings(running=load.streams, cache_tokens=load.cache_tokens)
     path = TINY if load.model == "tiny" else embedded_model()

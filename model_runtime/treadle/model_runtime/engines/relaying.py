@@ -12,7 +12,7 @@ from treadle.model_runtime.engines.relay import Relay
 from treadle.model_runtime.engines.spoken import RelayedSpoken
 from treadle.model_runtime.engines.translation import Body, answer_body, request_body
 from treadle.model_runtime.errors import EngineStarting, NotServed, UpstreamFailed
-from treadle.model_runtime.server.embeddings import Embedder, EmbeddingRequest
+from treadle.model_runtime.server.embeddings import Embedder, EmbeddingRequest, embed
 from treadle.model_runtime.server.errors import parsed
 from treadle.model_runtime.server.generation import Caller
 from treadle.model_runtime.server.responses import Answered, ResponseRequest, answered, chat_of
@@ -58,9 +58,7 @@ class Relaying:
 
     async def embeddings(self, body: EmbeddingRequest) -> JsonValue:
         """Texts to vectors, by the encoder of this process."""
-        if self.embedder is None or self.embedder.name != body.model:
-            raise NotServed(body.model, () if self.embedder is None else (self.embedder.name,))
-        return await self.embedder.answer(body)
+        return await embed(self.embedder, body)
 
     async def by_path(self, path: str, body: JsonValue, caller: Caller) -> JsonValue:
         """The whole answer of a path; nobody waits for it, so an engine that is away is waited for.

@@ -9,7 +9,7 @@ from treadle.model_runtime.errors import NotServed
 from treadle.model_runtime.server.chat import Chat, prepare_chat
 from treadle.model_runtime.server.completions import Completion, prepare_completion
 from treadle.model_runtime.server.constraints import Constraints
-from treadle.model_runtime.server.embeddings import Embedder, EmbeddingRequest
+from treadle.model_runtime.server.embeddings import Embedder, EmbeddingRequest, embed
 from treadle.model_runtime.server.errors import parsed
 from treadle.model_runtime.server.generation import Caller, Served
 from treadle.model_runtime.server.responses import Answered, ResponseRequest, prepare_response
@@ -55,9 +55,7 @@ class Answering:
 
     async def embeddings(self, body: EmbeddingRequest) -> JsonValue:
         """Texts to vectors; raises `RequestError` if the encoder is another."""
-        if self.embedder is None or self.embedder.name != body.model:
-            raise NotServed(body.model, () if self.embedder is None else (self.embedder.name,))
-        return await self.embedder.answer(body)
+        return await embed(self.embedder, body)
 
     async def by_path(self, path: str, body: JsonValue, caller: Caller) -> JsonValue:
         """The whole answer of one of `PATHS`.

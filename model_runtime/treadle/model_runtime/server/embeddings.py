@@ -11,7 +11,7 @@ from torch import Tensor
 
 from treadle.model_runtime.embedded import ENCODER_NAME, embedded_encoder
 from treadle.model_runtime.encoder import MINILM_SHA256, Embedded, Encoder, load_encoder
-from treadle.model_runtime.errors import BadRequest
+from treadle.model_runtime.errors import BadRequest, NotServed
 
 MAX_INPUTS = 2048  # as OpenAI's
 
@@ -115,3 +115,10 @@ def _written(vector: Tensor, body: EmbeddingRequest) -> JsonValue:
         return base64.b64encode(vector.numpy().astype("<f4").tobytes()).decode("ascii")
     numbers: list[JsonValue] = [float(number) for number in vector]
     return numbers
+
+
+async def embed(embedder: Embedder | None, body: EmbeddingRequest) -> JsonValue:
+    """Answer by this process's encoder; raises `RequestError` if it is none or another."""
+    if embedder is None or embedder.name != body.model:
+        raise NotServed(body.model, () if embedder is None else (embedder.name,))
+    return await embedder.answer(body)
