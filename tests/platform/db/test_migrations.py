@@ -1,8 +1,11 @@
 """Migrations and the declared tables say the same."""
 
+from importlib.resources import files
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine
 
 from treadle.platform.db.database import driver_url
@@ -21,6 +24,12 @@ def test_a_migrated_database_has_the_declared_tables(database_url: str) -> None:
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
         assert present_revisions(connection) == newest_revisions()
+
+
+def test_the_newest_file_is_the_only_head() -> None:
+    """`newest_revisions` reads file names alone."""
+    migrations = files("treadle.platform.db") / "migrations"
+    assert newest_revisions() == frozenset(ScriptDirectory(str(migrations)).get_heads())
 
 
 def test_migrating_again_changes_nothing(empty_database_url: str) -> None:

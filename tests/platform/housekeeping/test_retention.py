@@ -13,6 +13,7 @@ from sqlalchemy import func, select, text
 from treadle.platform.db.database import Database
 from treadle.platform.db.ids import WorkspaceId, new_id
 from treadle.platform.db.metadata import metadata
+from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.files.content import put_blob
 from treadle.platform.housekeeping.keeper import Housekeeper, Terms
 from treadle.platform.housekeeping.partitions import clear_default, drop_weeks, make_partitions
@@ -225,11 +226,13 @@ async def test_keys_go_after_a_day(house: House) -> None:
 
 
 async def test_a_round_does_all_of_it(house: House, fresh_database_url: str) -> None:
+    connection = EngineConnection(fresh_database_url)
     await make_partitions(house.database, LONG_AGO)
     await house.run(made=LONG_AGO, finished=LONG_AGO)
-    keeper = Housekeeper(fresh_database_url, Terms.of_days(steps=30, runs=90))
+    keeper = Housekeeper(house.database, connection, Terms.of_days(steps=30, runs=90))
     await keeper.keep_house()
     await keeper.stop()
+    await connection.close()
     assert (await house.logged(), await house.count("runs")) == (set(), 0)
     assert f"log_{Week.of(NOW).suffix}" in await house.partitions()
 

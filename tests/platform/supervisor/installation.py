@@ -147,6 +147,6 @@ def _is_named(process: psutil.Process, name: str) -> bool:
         words = process.cmdline()
     except psutil.Error:
         return False
-    parts = {"postgres": "bin/postgres", "valkey": "valkey-server", "nursery": "nursery"}
+    parts = {"postgres": "bin/postgres", "valkey": "valkey-server"}
     is_forked = process.name().startswith("treadle-")
     return name in parts and not is_forked and any(parts[name] in word for word in words)

@@ -83,10 +83,9 @@ def test_the_nursery_is_one_thread(running: Installation) -> None:
 
 
 def test_idle_memory_is_modest(running: Installation) -> None:
-    """In shares: what several processes have in common counts once. The goal is 400 MB, and it is
-    missed by a tenth now; this keeps it from growing further."""
+    """In shares: what several processes have in common counts once."""
     used = sum(one.memory_full_info().pss for one in running.family())
-    assert used < 450 * 1024 * 1024
+    assert used < 400 * 1_000_000
 
 
 def _has_other_child(running: Installation, name: str, pid: int) -> bool:

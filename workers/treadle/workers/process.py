@@ -87,8 +87,10 @@ class WorkerService:
         self._models = models = OpenAIModelClient(endpoints)
         self._database = Database(urls.database)
         self._guard = build_client(_policy(settings))
-        self._texts = StoredTexts(EngineConnection(urls.database))
-        self._publisher = Publisher(EngineConnection(urls.database), f"worker:{name}")
+        # A connection is 3 MB of the database's memory, and neither of these asks often.
+        seldom = EngineConnection(urls.database)
+        self._texts = StoredTexts(seldom)
+        self._publisher = Publisher(seldom, f"worker:{name}")
         self._processes = HeavyProcesses()
         self._bell = Bell(urls.redis)
         toolbox = PlatformToolbox(
@@ -171,10 +173,11 @@ class SchedulerService:
         self._sweeper = Sweeper(self._connection)
         self._bell = Bell(urls.redis)
         process = f"scheduler:{socket.gethostname()}:{os.getpid()}"
-        self._publisher = Publisher(EngineConnection(urls.database), process)
-        terms = Terms.of_days(steps=settings.keep_steps_days, runs=settings.keep_runs_days)
-        self._housekeeper = Housekeeper(urls.database, terms)
         self._database = Database(urls.database, pool_size=3)
+        seldom = EngineConnection(urls.database)
+        self._publisher = Publisher(seldom, process)
+        terms = Terms.of_days(steps=settings.keep_steps_days, runs=settings.keep_runs_days)
+        self._housekeeper = Housekeeper(self._database, seldom, terms)
         self._speaker = Speaker(urls.redis)
         self._clock = Clock(
             self._database,

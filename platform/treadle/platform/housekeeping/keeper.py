@@ -46,11 +46,11 @@ class Terms:
 
 
 class Housekeeper:
-    """Keeps house beside other work of a process, with two connections at most."""
+    """Keeps house beside other work of a process, whose connections it uses."""
 
-    def __init__(self, database_url: str, terms: Terms) -> None:
-        self._database = Database(database_url, pool_size=1, max_overflow=0)
-        self._connection = EngineConnection(database_url)
+    def __init__(self, database: Database, connection: EngineConnection, terms: Terms) -> None:
+        self._database = database
+        self._connection = connection
         self._terms = terms
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -64,8 +64,6 @@ class Housekeeper:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._connection.close()
-        await self._database.close()
 
     async def keep_house(self) -> None:
         """One round of everything but usage."""

@@ -1,9 +1,7 @@
 """All children of the supervisor, started in groups and ended in the opposite order."""
 
 import asyncio
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 
 from treadle.platform.embedded.program import Program
 from treadle.platform.supervisor.console import Console
@@ -16,26 +14,14 @@ class Fleet:
     """Children by group; a group rests on those started before it.
 
     Args:
-        modules: What the nursery imports for the Python programs among them.
+        nurse: Starts the Python programs among them; without it they are executed like any.
     """
 
-    def __init__(self, *modules: str, console: Console) -> None:
+    def __init__(self, nurse: Nurse | None, *, console: Console) -> None:
         self._console = console
         self._executor = Executor()
-        # Elsewhere forking what has imported the system's libraries is not safe.
-        self._nurse: Nurse | None = None
-        if sys.platform == "linux":
-            self._nurse = Nurse(*modules, console=console)
+        self._nurse = nurse
         self._groups: list[list[Keeper]] = []
-
-    async def warm(self) -> None:
-        """Import what the Python programs need, before they are begun.
-
-        A failure shows again, with its reason, when they are.
-        """
-        if self._nurse is not None:
-            with suppress(OSError):
-                await self._nurse.open()
 
     def begin(self, *programs: Program, env: Mapping[str, str]) -> None:
         """Start a group; returns at once."""

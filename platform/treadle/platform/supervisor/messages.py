@@ -25,13 +25,6 @@ class Birth:
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
-    """Everything is imported."""
-
-    kind: Literal["hello"] = "hello"
-
-
-@dataclass(frozen=True, slots=True)
 class Born:
     """The process of the last birth."""
 
@@ -49,15 +42,15 @@ class Ended:
 
 
 _BIRTH = TypeAdapter(Birth)
-_NEWS: TypeAdapter[Hello | Born | Ended] = TypeAdapter(Hello | Born | Ended)
+_NEWS: TypeAdapter[Born | Ended] = TypeAdapter(Born | Ended)
 
 
-def encode(news: Hello | Born | Ended) -> bytes:
+def encode(news: Born | Ended) -> bytes:
     """Write what the nursery says."""
     return _NEWS.dump_json(news)
 
 
-def decode(packet: bytes) -> Hello | Born | Ended:
+def decode(packet: bytes) -> Born | Ended:
     """Read what the nursery says."""
     return _NEWS.validate_json(packet)
 

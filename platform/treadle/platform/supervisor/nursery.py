@@ -1,4 +1,4 @@
-"""A process that has imported everything our processes need, and forks them when it is told to.
+"""A process that imports everything our processes need, and forks them when it is told to.
 
 They share its memory and begin at once: a killed worker is back in a tenth of a second, where a
 new interpreter would import for two seconds.
@@ -17,17 +17,17 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from types import FrameType
+from typing import NamedTuple
 
-from treadle.integrations.registry import all_tools
 from treadle.platform.supervisor.messages import (
     MESSAGE_SIZE,
     Birth,
     Born,
     Ended,
-    Hello,
     decode_birth,
     encode,
 )
+from treadle.platform.supervisor.pipes import become_writer
 from treadle.platform.supervisor.tether import name_process, tether
 
 Life = Callable[[], int]
@@ -35,69 +35,121 @@ Life = Callable[[], int]
 
 
 def main(args: list[str]) -> int:
-    """Import the modules, then fork until the socket closes."""
-    channel = socket.socket(fileno=int(args[0]))
-    for module in args[1:]:
+    """See the module."""
+    return run(socket.socket(fileno=int(args[0])), args[1:])
+
+
+def run(channel: socket.socket, modules: list[str]) -> int:
+    """Import the modules and fork until the socket closes; in a forked process, live its life.
+
+    A process whose module is there, or is none of these, is not kept waiting for those after it.
+
+    The collector stays away: it takes half a second and finds next to nothing, and in what the
+    children share it may not write, which copies pages.
+    """
+    gc.disable()
+    name_process("nursery")
+    nursery = _Nursery(channel)
+    life: Life | None = None
+    for count, module in enumerate(modules, start=1):
         import_module(module)
-    all_tools()
-    # The collector must not touch what the children share: writing to a page copies it.
-    gc.collect()
-    gc.freeze()
-    channel.send(encode(Hello()))
-    life = _serve(channel)
+        _read_what_all_share()
+        gc.freeze()
+        life = nursery.serve(until_all_but=modules[count:])
+        if life is not None:
+            break
     return 0 if life is None else life()
 
 
-def _serve(channel: socket.socket) -> Life | None:
-    """Fork for every birth; returns None at the end, and in a forked process its life."""
-    woken, wakes = os.pipe()
-    os.set_blocking(wakes, False)
-    signal.signal(signal.SIGCHLD, _ignore)
-    signal.set_wakeup_fd(wakes)
-    while True:
-        ready, _, _ = select.select([channel.fileno(), woken], [], [])
-        if woken in ready:
-            os.read(woken, MESSAGE_SIZE)
-            _report_ended(channel)
-        if channel.fileno() in ready:
-            text, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_SIZE, maxfds=1)
-            if not text:
+def _read_what_all_share() -> None:
+    # Not at the top: the supervisor has this module, too, and needs neither.
+    from treadle.integrations.registry import all_tools  # noqa: PLC0415
+    from treadle.platform.templates.library import read_bundled  # noqa: PLC0415
+
+    all_tools()
+    read_bundled()
+
+
+class _Order(NamedTuple):
+    birth: Birth
+    output: int
+
+
+class _Nursery:
+    """What a process needs to fork others, and to hear of their ends."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._woken, self._wakes = os.pipe()
+        self._held: _Order | None = None
+        os.set_blocking(self._wakes, False)
+        signal.signal(signal.SIGCHLD, _ignore)
+        signal.set_wakeup_fd(self._wakes)
+
+    def serve(self, *, until_all_but: list[str]) -> Life | None:
+        """Fork for every birth; returns a life in a forked process, and None here.
+
+        With modules that are still to be imported it returns when nothing else is to do, and
+        holds a birth that waits for them; without, when the socket closes.
+        """
+        patience = 0.0 if until_all_but else None
+        channel = self._channel.fileno()
+        while True:
+            if self._held is not None:
+                if self._held.birth.module in until_all_but:
+                    return None
+                order, self._held = self._held, None
+                life = self._bear(order)
+                if life is not None:
+                    return life
+            ready, _, _ = select.select([channel, self._woken], [], [], patience)
+            if not ready:
                 return None
-            nursery = os.getpid()
-            pid = os.fork()
+            if self._woken in ready:
+                os.read(self._woken, MESSAGE_SIZE)
+                self._report_ended()
+            if channel in ready:
+                text, descriptors, _, _ = socket.recv_fds(self._channel, MESSAGE_SIZE, maxfds=1)
+                if not text:
+                    return None
+                self._held = _Order(decode_birth(text), descriptors[0])
+
+    def _bear(self, order: _Order) -> Life | None:
+        nursery = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            for descriptor in (self._woken, self._wakes, self._channel.detach()):
+                os.close(descriptor)
+            return _life(order, nursery=nursery)
+        os.close(order.output)
+        self._channel.send(encode(Born(pid)))
+        return None
+
+    def _report_ended(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
             if pid == 0:
-                for descriptor in (woken, wakes, channel.detach()):
-                    os.close(descriptor)
-                return _life(decode_birth(text), output=descriptors[0], nursery=nursery)
-            os.close(descriptors[0])
-            channel.send(encode(Born(pid)))
+                return
+            self._channel.send(encode(Ended(pid, os.waitstatus_to_exitcode(status))))
 
 
 def _ignore(_: int, __: FrameType | None) -> None:
     """Only the wake-up counts."""
 
 
-def _report_ended(channel: socket.socket) -> None:
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        channel.send(encode(Ended(pid, os.waitstatus_to_exitcode(status))))
-
-
-def _life(birth: Birth, *, output: int, nursery: int) -> Life:
+def _life(order: _Order, *, nursery: int) -> Life:
     """Become a process of its own, in the forked child."""
+    birth = order.birth
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     tether(signal.Signals(birth.stop_signal), parent=nursery)()
     os.setsid()
-    for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
-        os.dup2(output, descriptor)
-    os.close(output)
+    become_writer(order.output)
     name_process(birth.name)
+    gc.enable()
     os.environ.update(birth.env)
     sys.argv = [birth.module, *birth.args]
     main_of: Callable[[list[str]], int] = import_module(birth.module).main

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from treadle.platform.embedded.sockets import is_free
 from treadle.platform.embedded.valkey import prepare_valkey
 from treadle.platform.settings import Settings
 from treadle.platform.supervisor.console import Console
+from treadle.platform.supervisor.cradle import Cradle, fork_cradle
 from treadle.platform.supervisor.errors import PortTaken
 from treadle.platform.supervisor.fleet import Fleet
 from treadle.platform.supervisor.leftovers import MARK, end_leftovers
 from treadle.platform.supervisor.lock import held_home
 from treadle.platform.supervisor.model import ModelChoice, choose_model
+from treadle.platform.supervisor.nurse import Nurse
 from treadle.platform.supervisor.programs import (
     API_MODULE,
     WORKERS_MODULE,
@@ -29,6 +32,7 @@ from treadle.platform.supervisor.programs import (
 )
 from treadle.platform.supervisor.record import Record, write_record
 
+_MODULES = (API_MODULE, WORKERS_MODULE)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -49,6 +53,9 @@ def up(settings: Settings, console: Console) -> None:
         SupervisorError: It does not start: HOME is taken or unfit, or the port is.
         EmbeddedError: PostgreSQL or Valkey cannot run here.
     """
+    # First of all, as importing takes longer than all the rest. Elsewhere than on Linux forking
+    # what has imported the system's libraries is not safe.
+    cradle = fork_cradle(_MODULES) if sys.platform == "linux" else None
     home = Home.at(settings.home)
     with held_home(home):
         left = end_leftovers(home)
@@ -56,14 +63,17 @@ def up(settings: Settings, console: Console) -> None:
             console.say(f"{left} process(es) of a supervisor that was killed have been ended")
         if not is_free(settings.port, settings.host):
             raise PortTaken(settings.host, settings.port)
-        asyncio.run(_supervise(settings, home, console))
+        asyncio.run(_supervise(settings, home, console, cradle))
 
 
-async def _supervise(settings: Settings, home: Home, console: Console) -> None:
+async def _supervise(
+    settings: Settings, home: Home, console: Console, cradle: Cradle | None
+) -> None:
     started = time.monotonic()
     stop = _Stop(console)
     model = choose_model(settings, home)
-    fleet = Fleet(API_MODULE, WORKERS_MODULE, console=console)
+    nurse = None if cradle is None else Nurse(*_MODULES, cradle=cradle, console=console)
+    fleet = Fleet(nurse, console=console)
     try:
         await stop.unless_before(_bring(fleet, settings, home, console, model))
         if not stop.is_asked:
@@ -138,8 +148,6 @@ def _opened(postgres: Postgres) -> list[str]:
 async def _bring(
     fleet: Fleet, settings: Settings, home: Home, console: Console, model: ModelChoice
 ) -> None:
-    # Importing takes a core for two seconds, preparing a new database the other one.
-    warming = asyncio.ensure_future(fleet.warm())
     databases = await asyncio.to_thread(_prepare, settings, home)
     for note in databases.notes:
         console.say(note)
@@ -156,7 +164,6 @@ async def _bring(
             model_url=model.url,
         ),
     )
-    await warming
     # All at once, though the API brings the tables that the others use: each waits for them.
     fleet.begin(api_program(settings), env=env)
     fleet.begin(

@@ -3,10 +3,12 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from types import MappingProxyType
 
 from treadle.agents.errors import Issue, TemplateInvalid
 from treadle.agents.language import Template, parse_template
@@ -36,8 +38,8 @@ class TemplateLibrary:
     """Parses each text once."""
 
     def __init__(self) -> None:
-        self._parsed: OrderedDict[bytes, Checked] = OrderedDict()
-        self.bundled: Mapping[str, Checked] = self._read_bundled()
+        self.bundled = read_bundled()
+        self._parsed = OrderedDict((one.sha256, one) for one in self.bundled.values())
 
     def check(self, text: str) -> Checked:
         """Parse and check a text; raises `TemplateInvalid` with every issue."""
@@ -45,9 +47,7 @@ class TemplateLibrary:
         if digest in self._parsed:
             self._parsed.move_to_end(digest)
             return self._parsed[digest]
-        parsed = parse_template(text, tools=all_tools())
-        checked = Checked(text, digest, parsed.template, parsed.warnings)
-        self._parsed[digest] = checked
+        checked = self._parsed[digest] = _check(text, digest)
         if len(self._parsed) > _MOST_PARSED:
             self._parsed.popitem(last=False)
         return checked
@@ -56,16 +56,20 @@ class TemplateLibrary:
         """What `check` found lately for a text, by its digest."""
         return self._parsed.get(digest)
 
-    def _read_bundled(self) -> Mapping[str, Checked]:
-        found: dict[str, Checked] = {}
-        for file in bundled_files():
-            try:
-                checked = self.check(file.read_text(encoding="utf-8"))
-            except TemplateInvalid as error:
-                log.warning("templates.bundled_invalid", file=file.name, error=str(error))
-                continue
-            found[checked.template.name] = checked
-        return found
+
+@cache
+def read_bundled() -> Mapping[str, Checked]:
+    """Parse the bundled templates, once in a process and in those that are forked from it."""
+    found: dict[str, Checked] = {}
+    for file in bundled_files():
+        text = file.read_text(encoding="utf-8")
+        try:
+            checked = _check(text, sha256(text.encode()).digest())
+        except TemplateInvalid as error:
+            log.warning("templates.bundled_invalid", file=file.name, error=str(error))
+            continue
+        found[checked.template.name] = checked
+    return MappingProxyType(found)
 
 
 def bundled_files() -> list[Traversable]:
@@ -76,3 +80,8 @@ def bundled_files() -> list[Traversable]:
         return []
     found = [file for file in folder.iterdir() if file.name.endswith(".yaml")]
     return sorted(found, key=lambda file: file.name)
+
+
+def _check(text: str, digest: bytes) -> Checked:
+    parsed = parse_template(text, tools=all_tools())
+    return Checked(text, digest, parsed.template, parsed.warnings)
