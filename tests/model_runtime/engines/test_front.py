@@ -27,6 +27,8 @@ from treadle.model_runtime.engines.relay import Upstream
 from treadle.model_runtime.errors import EngineFailed, EngineRefused
 from treadle.model_runtime.settings import RuntimeSettings
 
+pytestmark = pytest.mark.slow  # each test starts an engine's process
+
 QUICK = Patience(ready=20, poll=0.05, silence=0.1, misses=3, grace=5, first_pause=0.05)
 KEYED = {"Authorization": "Bearer k1"}
 

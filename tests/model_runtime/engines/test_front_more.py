@@ -17,6 +17,8 @@ from treadle.model_runtime.engines.spoken import RelayedSpoken
 from treadle.model_runtime.engines.translation import Body
 from treadle.model_runtime.parse import CallArguments, CallBegins, CallEnds, Content, Event
 
+pytestmark = pytest.mark.slow  # each test starts an engine's process
+
 ASKED: JsonValue = {"model": "m", "input": "2+2"}
 
 
