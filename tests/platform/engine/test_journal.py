@@ -1,5 +1,7 @@
 """The journal over SQL keeps the contract that every journal keeps."""
 
+import asyncio
+
 import pytest
 from tests.contract.journal import JournalContract
 from tests.platform.engine.conftest import Engine, step
@@ -77,9 +79,27 @@ async def test_that_a_step_began_is_waited_for_by_nobody(engine: Engine) -> None
     journal.append(step("a", status=StepStatus.RUNNING))
     await journal.durable()
     assert await engine.row(run) == before
+    async with asyncio.timeout(60):
+        while (await engine.log(run))[-1][1] != "step.running":  # noqa: ASYNC110 - it is in SQL
+            await asyncio.sleep(0.02)
     journal.append(step("a", 1))
     await journal.durable()
     assert [kind for _, kind, _ in await engine.log(run)][-2:] == [
         "step.running",
         "step.succeeded",
+    ]
+
+
+async def test_a_step_that_ended_before_the_commit_has_one_entry(engine: Engine) -> None:
+    """The beginning of another step, which still runs, is written with it."""
+    run = await engine.accept()
+    journal = await take(engine, run)
+    written = len(await engine.log(run))
+    for path in ("a", "b"):
+        journal.append(step(path, status=StepStatus.RUNNING))
+    journal.append(step("a", 1))
+    await journal.durable()
+    assert [(kind, path) for _, kind, path in (await engine.log(run))[written:]] == [
+        ("step.running", "b"),
+        ("step.succeeded", "a"),
     ]

@@ -42,6 +42,8 @@ class Entry:
         is_progress: Something is finished that a crash from now on cannot undo.
         is_result: Something may depend on it: `durable` waits for it. An entry that only says
             that a step began is none; it goes along with the next commit.
+        begins: The path of the step that it says has begun; says it anything more, `None`.
+        ends: The path of the step that it finishes.
         opens: The row of a wait that begins with it, as JSON.
         closes: Id of the wait that ends with it.
         count: What it adds to usage.
@@ -50,6 +52,8 @@ class Entry:
     text: str
     is_progress: bool = False
     is_result: bool = True
+    begins: str | None = None
+    ends: str | None = None
     large: LargeValue | None = None
     opens: str | None = None
     closes: str | None = None
@@ -83,11 +87,14 @@ def step_entry(record: StepRecord) -> Entry:
     _put_optional(entry, record)
     _put_times(entry, record)
     opens, closes = _wait_row(record)
+    is_end = record.status in FINISHED
     is_start = record.status is StepStatus.RUNNING and record.call is None and not record.extra
     return Entry(
         dump(entry),
-        is_progress=record.status in FINISHED,
+        is_progress=is_end,
         is_result=not is_start,
+        begins=record.path if is_start and record.error is None else None,
+        ends=record.path if is_end and record.call is None else None,
         large=large,
         opens=opens,
         closes=closes,

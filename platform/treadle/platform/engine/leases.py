@@ -120,6 +120,7 @@ class Lease:
         self.on_lost: Callable[[], None] | None = None
         self.failure: Exception | None = None
         self._entries: list[Entry] = []
+        self._begun: dict[str, Entry] = {}
         self._release: Release | None = None
         self._appended = 0
         self._committed = 0
@@ -127,11 +128,23 @@ class Lease:
         self._tally = Tally()
 
     def append(self, *entries: Entry) -> None:
-        """Add entries to the next commit; what follows a release or a loss goes nowhere."""
+        """Add entries to the next commit; what follows a release or a loss goes nowhere.
+
+        That a step began is not written where the same commit says how it ended.
+        """
         if self.failure is None and self._release is None:
-            self._entries.extend(entries)
+            for entry in entries:
+                self._add(entry)
             self._tally.add(entry.count for entry in entries)
             self._appended += sum(entry.is_result for entry in entries)
+
+    def _add(self, entry: Entry) -> None:
+        begun = None if entry.ends is None else self._begun.pop(entry.ends, None)
+        if begun is not None:
+            self._entries.remove(begun)
+        if entry.begins is not None:
+            self._begun[entry.begins] = entry
+        self._entries.append(entry)
 
     def release(self, release: Release, *entries: Entry) -> None:
         """Make the next commit the last."""
@@ -160,6 +173,7 @@ class Lease:
         if self.failure is not None or not (self._entries or self._release):
             return None
         entries, self._entries = tuple(self._entries), []
+        self._begun.clear()
         release = self._release
         return Commit(
             self,
