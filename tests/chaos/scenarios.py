@@ -31,16 +31,19 @@ inputs: {sink: {type: string}, tag: {type: string}}
 nodes:
   inner:
     use: http.request
-    with: {method: POST, url: "${{ inputs.sink }}/keyed/${{ inputs.tag }}/child.inner"}
+    with: {method: POST, url: "${{ inputs.sink }}/keyed/${{ inputs.tag }}/child.inner?ms=120"}
 outputs: {n: "${{ inner.json.n }}"}
 """
 _HEAD = """\
 treadle: 1
 name: chaos-{name}
 version: 1.0.0
-inputs: {{sink: {{type: string}}, tag: {{type: string}}, ms: {{type: integer, default: 40}}}}
+inputs: {{sink: {{type: string}}, tag: {{type: string}}, ms: {{type: integer, default: 120}}}}
 nodes:
 """
+SEEN_MS = 120
+"""How long effects take at least: of a shorter one it may not be written that it has begun, and
+then there is no such boundary."""
 SETTLE_AFTER_S = 1.0  # a killed worker's request is at the sink by then, or never will be
 
 
@@ -78,7 +81,7 @@ def _post(path: str, *more: str, kind: str = "keyed") -> str:
 
 
 def _get(path: str) -> str:
-    return f'{{url: "${{{{ inputs.sink }}}}/read/${{{{ inputs.tag }}}}/{path}?ms=20"}}'
+    return f'{{url: "${{{{ inputs.sink }}}}/read/${{{{ inputs.tag }}}}/{path}?ms=120"}}'
 
 
 SCENARIOS = (
@@ -263,7 +266,7 @@ def prepare(world: World) -> None:
     )
 
 
-def start(world: World, scenario: Scenario, tag: str, *, ms: int = 40, **more: object) -> str:
+def start(world: World, scenario: Scenario, tag: str, *, ms: int = SEEN_MS, **more: object) -> str:
     """Start a run of a scenario, once; its effects take so many milliseconds."""
     inputs: Json = {**world.inputs, "tag": tag, "ms": ms}
     return world.rest.start(scenario.template, inputs, key=tag, **more)

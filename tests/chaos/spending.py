@@ -26,7 +26,7 @@ class SpendingLedger:
     def __init__(self) -> None:
         self.on_call: Callable[[str], None] | None = None
         self.next_answers: list[Answer] = []
-        self.pause_s = 0.05
+        self.pause_s = 0.12
         self._calls: dict[str, int] = {}
         self._lock = threading.Lock()
         self._server = ModelServer(self._answer)
