@@ -50,6 +50,8 @@ class Says:
     """Whether `[DONE]` follows."""
     bytes_per_write: int | None = None
     """Cuts the stream into writes of so many bytes, characters in two."""
+    is_kept: bool = False
+    """Keeps the connection after a stream; the stream comes in chunks then."""
 
     @property
     def text(self) -> str:
@@ -63,6 +65,7 @@ class Refuses:
     status: int
     message: str = "no"
     retry_after: str | None = None
+    location: str | None = None
 
 
 Turn = Says | Refuses | Fault | Callable[[Json], "Says | Refuses | Fault"]
@@ -82,6 +85,7 @@ class ModelServer:
         self.turns: list[Turn] = list(turns or (says("Hello there."),))
         self.bodies: list[Json] = []
         self.keys: list[str | None] = []
+        self.connections = 0
         self.stopping = threading.Event()
         self.left = threading.Event()
         """Set when a client left during an answer."""
@@ -101,6 +105,11 @@ class ModelServer:
     def calls(self) -> int:
         """How many calls arrived."""
         return len(self.bodies)
+
+    def note_connection(self) -> None:
+        """Count a connection."""
+        with self._lock:
+            self.connections += 1
 
     def next_turn(self, body: Json, key: str | None) -> Says | Refuses | Fault:
         """Note a call and choose what it gets."""
@@ -139,6 +148,11 @@ class _Handler(BaseHTTPRequestHandler):
         assert isinstance(self.server, _Listener)
         return self.server.owner
 
+    @override
+    def setup(self) -> None:
+        super().setup()
+        self.owner.note_connection()
+
     def do_GET(self) -> None:
         if self.path == "/v1/models":
             self.send_json(200, {"object": "list", "data": [{"id": "double", "object": "model"}]})
@@ -169,7 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
             case Says():
                 self.send_json(200, _whole(turn, body))
             case Refuses():
-                headers = {"Retry-After": turn.retry_after} if turn.retry_after else {}
+                told = {"Retry-After": turn.retry_after, "Location": turn.location}
+                headers = {name: value for name, value in told.items() if value}
                 error = {"message": turn.message, "type": "error", "code": str(turn.status)}
                 self.send_json(turn.status, {"error": error}, headers)
             case Fault():
@@ -209,18 +224,24 @@ class _Handler(BaseHTTPRequestHandler):
                 continue
 
     def send_stream(self, turn: Says, body: Json) -> None:
-        self.begin_stream()
+        self.begin_stream(is_kept=turn.is_kept)
         content = b"".join(_events(turn, body))
         size = turn.bytes_per_write or len(content)
-        for start in range(0, len(content), size):
-            self.wfile.write(content[start : start + size])
+        pieces = [content[start : start + size] for start in range(0, len(content), size)]
+        if turn.is_kept:
+            pieces = [b"%x\r\n%s\r\n" % (len(one), one) for one in (*pieces, b"")]
+        for piece in pieces:
+            self.wfile.write(piece)
             self.wfile.flush()
 
-    def begin_stream(self) -> None:
-        self.close_connection = True
+    def begin_stream(self, *, is_kept: bool = False) -> None:
+        self.close_connection = not is_kept
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
-        self.send_header("Connection", "close")
+        if is_kept:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Connection", "close")
         self.end_headers()
 
     def send_json(self, status: int, value: Json, headers: dict[str, str] | None = None) -> None:

@@ -250,6 +250,33 @@ async def test_an_endpoint_without_schemas_is_told_in_words(setting: Setting) ->
     assert '"required": ["a"]' in server.bodies[1]["messages"][0]["content"]
 
 
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_connection_is_used_again(setting: Setting, is_streamed: bool) -> None:
+    with ModelServer(says("Hello there.", is_kept=True)) as server:
+        client = setting.client(main=endpoint(server))
+        for _ in range(3):
+            await client.complete(HELLO, timeout_s=5, on_delta=print if is_streamed else None)
+        assert (server.calls, server.connections) == (3, 1)
+
+
+async def test_a_redirect_is_not_followed(setting: Setting) -> None:
+    """It would carry the key to where nobody sent it."""
+    with ModelServer() as elsewhere:
+        turn = Refuses(307, location=f"{elsewhere.url}/chat/completions")
+        with pytest.raises(ToolError, match="status 307"):
+            await ask(setting, turn)
+        assert elsewhere.calls == 0
+
+
+async def test_a_large_request_arrives_whole(setting: Setting) -> None:
+    text = "é" * 1_500_000
+    with ModelServer() as server:
+        client = setting.client(main=endpoint(server))
+        asked = ChatRequest(messages=(Message(role="user", content=text),), model="main")
+        await client.complete(asked, timeout_s=30)
+        assert server.bodies[0]["messages"][0]["content"] == text
+
+
 async def test_cancelling_closes_the_connection_at_once(setting: Setting) -> None:
     with ModelServer(Fault.SILENCE_IN_STREAM) as server:
         client = setting.client(main=endpoint(server))

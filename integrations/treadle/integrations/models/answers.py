@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import httpx
 from pydantic import ValidationError
 
 from treadle.integrations.errors import ToolError
 from treadle.integrations.models.calls import ToolCall
+from treadle.integrations.models.exchange import ExchangeFailed, Response
 from treadle.integrations.models.failures import Complaints
 from treadle.integrations.models.sse import EndlessEvent, EventParser
 from treadle.integrations.models.thinking import ThoughtSplitter
@@ -35,7 +35,7 @@ class Answer:
 
 
 async def read_answer(
-    response: httpx.Response, complaints: Complaints, on_delta: Callable[[str], None] | None
+    response: Response, complaints: Complaints, on_delta: Callable[[str], None] | None
 ) -> Answer:
     """Read to the end; raises `ToolError` (upstream) for anything that is no answer."""
     if "text/event-stream" in response.headers.get("content-type", ""):
@@ -46,10 +46,10 @@ async def read_answer(
     return collected.result()
 
 
-async def read_body(response: httpx.Response, complaints: Complaints) -> bytes:
+async def read_body(response: Response, complaints: Complaints) -> bytes:
     """The body, bounded."""
     content = bytearray()
-    async for piece in response.aiter_bytes():
+    async for piece in response.pieces:
         content += piece
         if len(content) > MAX_BODY:
             raise complaints.broken(f"answers with more than {MAX_BODY:,} bytes")
@@ -57,7 +57,7 @@ async def read_body(response: httpx.Response, complaints: Complaints) -> bytes:
 
 
 async def _read_stream(
-    response: httpx.Response, complaints: Complaints, on_delta: Callable[[str], None] | None
+    response: Response, complaints: Complaints, on_delta: Callable[[str], None] | None
 ) -> Answer:
     collected = _Collected(complaints, on_delta)
     events = _events(response, complaints)
@@ -71,16 +71,16 @@ async def _read_stream(
 
 async def _read_end(events: AsyncIterator[str]) -> None:
     """Read what follows the last event: a connection that is left before its end is closed."""
-    with suppress(TimeoutError, httpx.HTTPError, ToolError):
+    with suppress(TimeoutError, ExchangeFailed, ToolError):
         async with asyncio.timeout(END_S):
             async for _ in events:
                 break
 
 
-async def _events(response: httpx.Response, complaints: Complaints) -> AsyncIterator[str]:
+async def _events(response: Response, complaints: Complaints) -> AsyncIterator[str]:
     parser = EventParser()
     try:
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.pieces:
             for event in parser.feed(chunk):
                 yield event
         for event in parser.finish():

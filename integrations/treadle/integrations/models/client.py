@@ -1,11 +1,12 @@
-"""All model endpoints behind one call (docs/adr/0007: why httpx and not the openai package)."""
+"""All model endpoints behind one call (docs/adr/0007: why not the openai package)."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-import httpx
 from anyio import CapacityLimiter
 from typing_extensions import override
 
@@ -14,11 +15,14 @@ from treadle.integrations.errors import ErrorClass, ToolError
 from treadle.integrations.models.answers import Answer, read_answer, read_body
 from treadle.integrations.models.calls import ChatRequest, Completion, ModelClient
 from treadle.integrations.models.endpoints import AnswerFormat, Endpoint, EndpointTable
+from treadle.integrations.models.exchange import ExchangeFailed
 from treadle.integrations.models.failures import Complaints
 from treadle.integrations.models.usage import tokens_of
 from treadle.integrations.models.wire import request_body
 
-CONNECT_S = 5.0
+if TYPE_CHECKING:
+    from treadle.integrations.models.transport import Transport
+
 # Whom a fallback may help: not a wrong request, not a wrong key.
 FALLS_BACK = frozenset({ErrorClass.UPSTREAM, ErrorClass.RATE_LIMIT})
 # What an endpoint that refuses one way of asking for JSON is asked next.
@@ -38,12 +42,7 @@ class OpenAIModelClient(ModelClient):
 
     def __init__(self, endpoints: EndpointTable) -> None:
         self._endpoints = endpoints
-        self._http = httpx.AsyncClient(
-            trust_env=False,
-            follow_redirects=False,  # a redirect would carry the key elsewhere
-            timeout=httpx.Timeout(None, connect=CONNECT_S),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-        )
+        self._transport: Transport | None = None
         self._places = {
             alias: CapacityLimiter(limit)
             for alias, endpoint in endpoints.endpoints.items()
@@ -84,7 +83,16 @@ class OpenAIModelClient(ModelClient):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        if self._transport is not None:
+            await self._transport.close()
+
+    def _opened(self) -> "Transport":
+        if self._transport is None:
+            # Here, as it takes a tenth of a second and 8 MB, and many a worker asks no model.
+            from treadle.integrations.models.transport import Transport  # noqa: PLC0415
+
+            self._transport = Transport()
+        return self._transport
 
     async def _ask(
         self,
@@ -118,16 +126,19 @@ class OpenAIModelClient(ModelClient):
     async def _post(
         self, endpoint: Endpoint, body: dict[str, object], complaints: Complaints, heard: "_Heard"
     ) -> Answer:
-        headers = {"Accept": "text/event-stream, application/json"}
+        headers = {
+            "Accept": "text/event-stream, application/json",
+            "Content-Type": "application/json",
+        }
         if endpoint.key is not None:
             headers["Authorization"] = f"Bearer {endpoint.key.get_secret_value()}"
         url = f"{endpoint.url}/chat/completions"
         try:
-            async with self._http.stream("POST", url, json=body, headers=headers) as response:
-                if response.status_code != HTTPStatus.OK:
+            async with self._opened().post(url, _encoded(body), headers) as response:
+                if response.status != HTTPStatus.OK:
                     raise complaints.status(response, await read_body(response, complaints))
                 return await read_answer(response, complaints, heard.callback)
-        except httpx.HTTPError as error:
+        except ExchangeFailed as error:
             raise complaints.transport(error) from error
 
 
@@ -146,6 +157,11 @@ class _Heard:
         self.anything = True
         if self.on_delta is not None:
             self.on_delta(piece)
+
+
+def _encoded(body: dict[str, object]) -> bytes:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode()
 
 
 def _redactor(endpoint: Endpoint) -> Redactor:

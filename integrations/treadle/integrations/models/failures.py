@@ -1,9 +1,8 @@
 """What a failed model call is called."""
 
-import httpx
-
 from treadle.integrations.egress import Redactor
 from treadle.integrations.errors import Delivery, ErrorClass, ToolError
+from treadle.integrations.models.exchange import ExchangeFailed, Response
 from treadle.integrations.models.wire import WireAnswer, WireError
 from treadle.integrations.retry_after import retry_after_s
 
@@ -27,9 +26,9 @@ class Complaints:
         self._alias = alias
         self._redactor = redactor
 
-    def status(self, response: httpx.Response, body: bytes) -> ToolError:
+    def status(self, response: Response, body: bytes) -> ToolError:
         """An answer that is not 200."""
-        status = response.status_code
+        status = response.status
         error_class, code = _CLASSES.get(
             status,
             (ErrorClass.UPSTREAM, "model_unavailable")
@@ -64,18 +63,15 @@ class Complaints:
             delivery=Delivery.UNKNOWN,
         )
 
-    def transport(self, error: httpx.HTTPError) -> ToolError:
+    def transport(self, error: ExchangeFailed) -> ToolError:
         """The connection failed."""
-        is_unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-        is_timeout = isinstance(error, httpx.TimeoutException) and not is_unsent
         return ToolError(
             self._said(
-                "cannot be reached" if is_unsent else "broke the connection",
-                str(error) or type(error).__name__,
+                "cannot be reached" if error.is_unsent else "broke the connection", str(error)
             ),
-            error_class=ErrorClass.TIMEOUT if is_timeout else ErrorClass.UPSTREAM,
-            code="model_unreachable" if is_unsent else "model_connection_broken",
-            delivery=Delivery.NOT_SENT if is_unsent else Delivery.UNKNOWN,
+            error_class=ErrorClass.UPSTREAM,
+            code="model_unreachable" if error.is_unsent else "model_connection_broken",
+            delivery=Delivery.NOT_SENT if error.is_unsent else Delivery.UNKNOWN,
         )
 
     def no_images(self) -> ToolError:
