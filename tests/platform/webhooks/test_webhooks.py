@@ -150,7 +150,7 @@ async def test_what_fails_is_tried_again_under_its_id_and_given_up_at_last(
     assert len({body for _, body in receiver.requests}) == 1
 
     receiver.status = 204
-    again = await client.post(f"/v1/webhooks/{webhook['id']}/redeliver", json={})
+    again = await client.post(f"/v1/webhooks/{webhook['id']}/redeliver")
     assert (again.status_code, again.json()) == (202, {"count": 1})
     await courier.deliver_due()
     assert (await deliveries(client, webhook))[0]["status"] == "delivered"

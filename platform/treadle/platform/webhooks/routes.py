@@ -100,9 +100,12 @@ async def redeliver_one(webhook: str, delivery: str, tx: Transaction, _: Writer)
 
 
 @router.post("/v1/webhooks/{webhook}/redeliver", status_code=HTTPStatus.ACCEPTED)
-async def redeliver(webhook: str, body: Redeliver, tx: Transaction, _: Writer) -> Redelivered:
+async def redeliver(
+    webhook: str, tx: Transaction, _: Writer, body: Redeliver | None = None
+) -> Redelivered:
     """Send one delivery again, or all that were given up."""
-    wanted = None if body.delivery is None else parse_id("delivery", body.delivery)
+    named = None if body is None else body.delivery
+    wanted = None if named is None else parse_id("delivery", named)
     return await _renew(tx, webhook, wanted)
 
 
