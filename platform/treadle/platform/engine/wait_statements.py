@@ -114,7 +114,7 @@ WITH p AS (
     RETURNING id, workspace_id
 ), l AS (
     INSERT INTO log (run_id, seq, workspace_id, entry)
-    SELECT id, 1, workspace_id, '{"t":"run.queued"}' FROM r
+    SELECT id, 1, workspace_id, %(entry)s::json FROM r
 )
 SELECT id FROM r
 """

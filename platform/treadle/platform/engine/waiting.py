@@ -15,7 +15,7 @@ from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.engine import wait_statements
 from treadle.platform.engine.claims import ClaimedRun
 from treadle.platform.engine.connections import EngineConnection
-from treadle.platform.engine.entries import dump
+from treadle.platform.engine.entries import dump, run_entry
 from treadle.platform.engine.families import Family, Member
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.inbox import Expired
@@ -122,6 +122,7 @@ class RunChildren:
                 "inputs": dump(validate_inputs(program.template, order.inputs)),
                 "frame": order.frame,
                 "children": _stored(self._family.of(member)),
+                "entry": run_entry("queued").text,
             },
             row=class_row(_Id),
         )
