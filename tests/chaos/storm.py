@@ -75,6 +75,7 @@ class Report:
         lost: Runs that did not end, not even when all was calm again.
         quarantined: Runs that ended as failed because their worker died three times in a row.
         wrong: Runs that ended otherwise than they should have.
+        faults: What a worker logged of the engine's own faults, though their runs went on.
     """
 
     seed: int
@@ -89,6 +90,7 @@ class Report:
     lost: list[str] = field(default_factory=list[str])
     quarantined: list[str] = field(default_factory=list[str])
     wrong: list[str] = field(default_factory=list[str])
+    faults: list[str] = field(default_factory=list[str])
     resume_s: list[float] = field(default_factory=list[float])
     first_s: list[float] = field(default_factory=list[float])
 
@@ -309,12 +311,14 @@ def _is_doubled(problem: str) -> bool:
 
 def run_storm(around: World, plan: Plan) -> Report:
     """Do it in a world that runs already."""
-    return Storm(around, plan).run()
+    report = Storm(around, plan).run()
+    report.faults = [line for line in around.service.lines if '"run.crashed"' in line]
+    return report
 
 
 def problems(report: Report, *, is_timed: bool = True) -> list[str]:
     """What of the promise was broken; the time of resume only where the machine is our own."""
-    found = [*(f"lost: {one}" for one in report.lost), *report.wrong]
+    found = [*(f"lost: {one}" for one in report.lost), *report.wrong, *report.faults]
     found += [f"quarantined: {one}" for one in report.quarantined]
     resumed = quantiles(report.resume_s)
     if is_timed and resumed["count"] and resumed["p95"] > LEASE_S + 10:

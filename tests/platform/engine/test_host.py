@@ -5,12 +5,17 @@ import json
 
 import pytest
 from tests.platform.engine.conftest import Engine, Script, step
+from typing_extensions import override
 
+from treadle.agents.interpreter import Gate
+from treadle.agents.ports import Outcome
 from treadle.platform.engine.broadcast import open_redis
+from treadle.platform.engine.claims import ClaimedRun
 from treadle.platform.engine.entries import step_entry
 from treadle.platform.engine.hints import CANCELS
-from treadle.platform.engine.host import RunHost
+from treadle.platform.engine.host import MOST_FAULTS, RunHost
 from treadle.platform.engine.ids import RunId
+from treadle.platform.engine.journal import RunJournal
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +75,38 @@ async def test_a_new_process_of_the_same_name_takes_back_what_it_left(engine: En
         "run.queued", "run.started", "step.succeeded", "run.resumed", "step.succeeded",
         "run.succeeded",
     ]  # fmt: skip
+
+
+class Faulty(Script):
+    """Has a fault of its own behind its first step, so many times."""
+
+    faults = 1
+
+    @override
+    async def advance(self, run: ClaimedRun, journal: RunJournal, gate: Gate) -> Outcome:
+        if journal.finished("a") is None:
+            journal.append(step("a", {"n": 1}))
+            await journal.durable()
+        if self.faults > 0:
+            self.faults -= 1
+            raise AttributeError("of the engine's own")
+        return await super().advance(run, journal, gate)
+
+
+async def test_a_fault_of_ours_is_tried_again(engine: Engine) -> None:
+    run, script = await engine.accept(), Faulty()
+    await engine.host(script).start()
+    await engine.until(run, "succeeded")
+    assert script.began == {"b": 1}
+
+
+async def test_a_fault_that_stays_fails_the_run(engine: Engine) -> None:
+    run, script = await engine.accept(), Faulty()
+    script.faults = 1_000
+    await engine.host(script).start()
+    await engine.until(run, "failed")
+    assert 1_000 - script.faults == MOST_FAULTS
+    assert await engine.row(run, "error->>'class', error->>'code'") == ("internal", "internal")
 
 
 async def test_the_runs_of_a_dead_worker_go_to_another(engine: Engine) -> None:

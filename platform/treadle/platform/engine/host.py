@@ -7,7 +7,7 @@ beats, sweeps and drains. It knows nothing of Celery: `ring` is all that a bell 
 import asyncio
 import json
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -54,6 +54,9 @@ MOST_PENDING = 10_000
 SWEEP_S = 2.0
 DRAIN_S = 25.0
 _ELBOW_S = 0.02
+MOST_FAULTS = 3
+"""A fault of ours fails a run the third time: one of chance does not come again."""
+_FAULTS_KEPT = 1_000
 
 log = get_log(__name__)
 
@@ -160,6 +163,7 @@ class RunHost:
         self._claim_lock = asyncio.Lock()
         self._active: dict[RunId, _Active] = {}
         self._suspect: RunId | None = None
+        self._faults: OrderedDict[RunId, int] = OrderedDict()
         self._is_draining = False
         ACTIVE.set_function(lambda: len(self._active))
         self._tasks: list[asyncio.Task[None]] = []
@@ -358,17 +362,25 @@ class RunHost:
             self._look_again()
 
     async def _give_up(self, lease: Lease, error: Exception) -> None:
-        """Put the run back if only the database was away, else fail it."""
-        release, entries = crashed(error)
+        """Put the run back, as if the worker had died; fail it if that does not help."""
+        is_over = False
         if isinstance(error, DatabaseAway) or is_away(error):
             log.warning("run.put_back", run_id=str(lease.run), reason=str(error))
-            release, entries = Release(RunStatus.QUEUED), ()
         else:
             log.error("run.crashed", run_id=str(lease.run), exc_info=error)
+            is_over = self._count_fault(lease.run) >= MOST_FAULTS
+        release, entries = crashed(error) if is_over else (Release(RunStatus.QUEUED), ())
         with suppress(LeaseLost, CommitRefused):
             await self._writer.release(lease, release, *entries)
         if lease.left_as is RunStatus.QUEUED:
             self._bell.ring([lease.run])
+
+    def _count_fault(self, run: RunId) -> int:
+        """How often this run met one here, with the one of now."""
+        count = self._faults[run] = self._faults.pop(run, 0) + 1
+        if len(self._faults) > _FAULTS_KEPT:
+            self._faults.popitem(last=False)
+        return count
 
     def _clear(self, suspect: RunId) -> None:
         """A run got somewhere, or left: the next suspect may be tried."""
