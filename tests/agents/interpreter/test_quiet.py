@@ -2,8 +2,10 @@
 
 import asyncio
 
+import uvloop
+
 from treadle.agents.steps.gate import Gate
-from treadle.agents.steps.quiet import Place
+from treadle.agents.steps.quiet import Place, WorkingTime
 
 
 async def test_steps_of_one_item_that_wait_at_once_get_its_place_one_after_the_other() -> None:
@@ -28,3 +30,16 @@ async def test_steps_of_one_item_that_wait_at_once_get_its_place_one_after_the_o
         places.release()
     place.leave()
     assert not places.locked()
+
+
+def test_a_time_that_is_over_at_once_can_stand_still() -> None:
+    """On uvloop the timer of a moment that is here has no time of its own."""
+
+    async def wait_within_no_time() -> None:
+        gate = Gate()
+        working = WorkingTime(gate, 0.0, on_over=lambda: None)
+        with gate.waiting():
+            assert gate.is_quiet
+        working.stop()
+
+    uvloop.run(wait_within_no_time())

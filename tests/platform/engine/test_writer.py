@@ -3,11 +3,16 @@
 import asyncio
 
 import pytest
+import uvloop
 from tests.platform.engine.conftest import Engine, step
 
 from treadle.agents.errors import LeaseLost
+from treadle.platform.db.ids import WorkspaceId, new_id
+from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.entries import run_entry, step_entry
-from treadle.platform.engine.leases import Release, RunStatus
+from treadle.platform.engine.ids import RunId
+from treadle.platform.engine.leases import Lease, Release, RunStatus
+from treadle.platform.engine.writer import LogWriter
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +24,25 @@ async def test_a_run_is_claimed_once(engine: Engine) -> None:
     assert (claimed.epoch, claimed.seq) == (1, 2)
     assert await engine.row(run) == ("running", 1, 2, 0)
     assert [entry for _, entry, _ in await engine.log(run)] == ["run.queued", "run.started"]
+
+
+def test_a_commit_that_is_due_at_once_takes_more_entries() -> None:
+    """On uvloop, which workers run on, the timer of a moment that is here has no time of its own.
+
+    With another thread at work any moment may be here by the time the timer is made.
+    """
+
+    async def append_twice() -> None:
+        connection = EngineConnection("postgresql://nowhere/none")
+        writer = LogWriter(connection, on_committed=lambda _: None, linger_s=0.0)
+        lease = Lease(RunId(new_id()), WorkspaceId(new_id()), epoch=1, seq=1)
+        for path in ("a", "b"):
+            writer.append(lease, step_entry(step(path, 1)))
+        commit = lease.take()
+        assert commit is not None
+        assert len(commit.entries) == 2
+
+    uvloop.run(append_twice())
 
 
 async def test_entries_are_committed_in_order(engine: Engine) -> None:

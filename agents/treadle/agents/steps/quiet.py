@@ -124,6 +124,7 @@ class WorkingTime:
         self._on_over = on_over
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._over_at = 0.0
         self._is_still = False
         if limit_s is not None:
             gate.on_quiet = self._stand_still
@@ -136,13 +137,15 @@ class WorkingTime:
             self._timer.cancel()
 
     def _go(self) -> None:
-        self._timer = self._loop.call_later(self._left_s or 0.0, self._on_over)
+        # Kept, as uvloop's timer for a time that is here does not know it.
+        self._over_at = self._loop.time() + (self._left_s or 0.0)
+        self._timer = self._loop.call_at(self._over_at, self._on_over)
 
     def _stand_still(self) -> None:
         if self._timer is None or self._is_still:
             return
         self._is_still = True
-        self._left_s = max(0.0, self._timer.when() - self._loop.time())
+        self._left_s = max(0.0, self._over_at - self._loop.time())
         self._timer.cancel()
         self._timer = self._loop.call_later(_LOOK_AT_CLOCK_S, self._look)
 

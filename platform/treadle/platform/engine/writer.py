@@ -71,6 +71,7 @@ class LogWriter:
         self._linger_s = linger_s
         self._touched: dict[Lease, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._due_at = 0.0
         self._due = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -120,9 +121,11 @@ class LogWriter:
         loop = asyncio.get_running_loop()
         when = loop.time() + in_s
         if self._timer is not None:
-            if self._timer.when() <= when:
+            if self._due_at <= when:
                 return
             self._timer.cancel()
+        # Not asked of the timer: for a time that is here uvloop gives one that does not know it.
+        self._due_at = when
         self._timer = loop.call_at(when, self._due.set)
 
     def _touch(self, lease: Lease) -> None:
