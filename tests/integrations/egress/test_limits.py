@@ -81,7 +81,9 @@ async def test_only_one_gzip_is_unfolded(
     assert (await failing(client, f"{web.url}/")).code == "bad_encoding"
 
 
-@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"x" * 1000)[:-9]])
+@pytest.mark.parametrize(
+    "body", [b"no gzip at all", gzip.compress(b"x" * 1000)[:-9]], ids=["no gzip", "cut"]
+)
 async def test_a_broken_gzip_is_a_bad_answer(
     client: GuardedClient, web: WebServer, body: bytes
 ) -> None:
