@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 
-from treadle.agents.errors import TemplateInvalid
+from treadle.agents.errors import Issue, TemplateInvalid
 from treadle.agents.interpreter import NodeTypeNotRunnable, compile_graph
 from treadle.agents.language import check_template, parse_template
 from treadle.agents.language.loading import load
@@ -143,13 +143,20 @@ def test_no_mutated_tree_crashes_or_hangs(
     assert refused(texts, tools) > fuzz_cases // SHARE // 2
 
 
+def timed(text: str, tools: Mapping[str, AnyTool]) -> tuple[list[Issue], float]:
+    """What is wrong with a text, and the seconds of CPU that it took to say so."""
+    started = time.process_time()
+    issues = check_template(text, tools=tools)
+    return issues, time.process_time() - started
+
+
 def refused(texts: Iterable[str], tools: Mapping[str, AnyTool]) -> int:
     """How many were refused; each one in time, and with messages."""
     count = 0
     for number, text in enumerate(texts):
-        started = time.process_time()
-        issues = check_template(text, tools=tools)
-        spent = time.process_time() - started
+        issues, spent = timed(text, tools)
+        if spent >= LONGEST_S:  # a crowded machine may stand still for once, a hang comes again
+            issues, spent = timed(text, tools)
         assert spent < LONGEST_S, (number, spent, text)
         assert all(issue.message and issue.line for issue in issues), (number, text)
         is_refused = any(issue.severity == "error" for issue in issues)

@@ -100,7 +100,7 @@ def test_it_is_refused_in_seconds(name: str, tools: Mapping[str, AnyTool]) -> No
     assert spent_s < max(3.0, 60 * yardstick_s())  # half a second on a machine of its own
 
 
-def test_a_template_of_500_nodes_is_checked_well_under_a_second(
+def test_a_template_of_500_nodes_is_checked_soon(
     tools: Mapping[str, AnyTool],
 ) -> None:
     nodes = {f"n{i}": {"use": "llm", "with": {"prompt": f"Go on: ${{{{ n{i - 1} }}}}"}}
@@ -112,4 +112,4 @@ def test_a_template_of_500_nodes_is_checked_well_under_a_second(
     started = time.process_time()
     assert check_template(text, tools=tools) == []
     spent_s = time.process_time() - started
-    assert spent_s < max(0.8, 20 * yardstick_s())
+    assert spent_s < max(2.0, 50 * yardstick_s())  # 0.3 s on a machine of its own
