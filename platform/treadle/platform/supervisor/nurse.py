@@ -64,7 +64,9 @@ class Nurse:
     async def close(self) -> None:
         """End the nursery; its children have ended before."""
         async with self._turn:
-            await (await self._opened()).close()
+            ward = self._ward if self._cradle is None else await self._opened()
+            if ward is not None:
+                await ward.close()
 
     async def _opened(self) -> "_Ward":
         cradle, self._cradle = self._cradle, None

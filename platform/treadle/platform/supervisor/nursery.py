@@ -55,7 +55,7 @@ def run(channel: socket.socket, modules: list[str]) -> int:
         import_module(module)
         _read_what_all_share()
         gc.freeze()
-        life = nursery.serve(until_all_but=modules[count:])
+        life = nursery.serve(missing=modules[count:])
         if life is not None:
             break
     return 0 if life is None else life()
@@ -86,17 +86,19 @@ class _Nursery:
         signal.signal(signal.SIGCHLD, _ignore)
         signal.set_wakeup_fd(self._wakes)
 
-    def serve(self, *, until_all_but: list[str]) -> Life | None:
+    def serve(self, *, missing: list[str]) -> Life | None:
         """Fork for every birth; returns a life in a forked process, and None here.
 
-        With modules that are still to be imported it returns when nothing else is to do, and
-        holds a birth that waits for them; without, when the socket closes.
+        Args:
+            missing: Modules that are still to be imported. With any it returns when nothing else
+                is to do, and holds a birth that waits for one of them; without, when the socket
+                closes.
         """
-        patience = 0.0 if until_all_but else None
+        patience = 0.0 if missing else None
         channel = self._channel.fileno()
         while True:
             if self._held is not None:
-                if self._held.birth.module in until_all_but:
+                if self._held.birth.module in missing:
                     return None
                 order, self._held = self._held, None
                 life = self._bear(order)
