@@ -49,7 +49,7 @@ async def record(tx: TenantConnection, run: UUID, template: Template) -> JsonObj
     progress.add(await read_whole_log(tx, row.id))
     if is_dropped(row, progress):
         raise LogDropped(run)
-    recorded = [_recorded(step) for step in progress.steps.values()]
+    recorded = [_recorded(step) for step in progress.begun]
     steps = await _whole(tx, row, recorded_steps(template, all_tools(), recorded))
     bound = (await tx.execute(select(runs.c.connections).where(runs.c.id == run))).scalar_one()
     cassette = Cassette(

@@ -71,7 +71,7 @@ class RunRow:
 
 @dataclass(slots=True)
 class Progress:
-    """A log, folded: the last state of every step, in the order in which they began."""
+    """A log, folded: the last state of every step."""
 
     steps: dict[str, JsonObject] = field(default_factory=dict[str, JsonObject])
     waits: dict[tuple[str, str], JsonObject] = field(
@@ -125,6 +125,20 @@ class Progress:
         """What steps wait for, and what the whole run does."""
         return [*self.waits.values(), *self.halts]
 
+    @property
+    def begun(self) -> list[JsonObject]:
+        """Its steps in the order in which they began, which is not that of the log.
+
+        What began and ended before one commit is entered by its end alone. A step without a time
+        of its own stays behind the one that was entered before it.
+        """
+        latest = ""
+        timed: list[tuple[str, JsonObject]] = []
+        for step in self.steps.values():
+            latest = str(step["started_at"] or latest)
+            timed.append((latest, step))
+        return [step for _, step in sorted(timed, key=lambda one: one[0])]
+
     def _add_step(self, entry: JsonObject, status: str) -> None:
         path = str(entry["path"])
         before = self.steps.get(path)
@@ -144,7 +158,7 @@ class Progress:
         """
         if is_dropped:
             return []
-        steps = list(self.steps.values())
+        steps = self.begun
         steps += [_step(name, name) for name in template.nodes if name not in self.steps]
         return [self._settled(step) for step in steps]
 
