@@ -79,7 +79,7 @@ def test_a_schema(at: dict[str, Any]) -> None:
 
 
 def test_logprobs(at: dict[str, Any]) -> None:
-    answer = ask(at, max_tokens=3, logprobs=True, top_logprobs=2)
+    answer = ask(at, max_tokens=3, logprobs=True, top_logprobs=2, extra_body={"ignore_eos": True})
     assert [len(token.top_logprobs) for token in answer.choices[0].logprobs.content] == [2, 2, 2]
 
 

@@ -116,6 +116,7 @@ def test_logprobs(client: openai.OpenAI) -> None:
         max_tokens=3,
         logprobs=True,
         top_logprobs=4,
+        extra_body={"ignore_eos": True},
     )
     found = answer.choices[0].logprobs
     assert found is not None
