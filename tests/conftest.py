@@ -5,6 +5,7 @@ migrated database that all tests share: workspaces keep them apart, as they do i
 A test that needs a database of its own takes `fresh_database_url`.
 """
 
+import gc
 import io
 import os
 import shutil
@@ -26,6 +27,8 @@ from treadle.platform.db.migrate import migrate
 from treadle.platform.log import configure_logging
 
 MIGRATED = "treadle_migrated"
+# Nothing that is imported is given back, so the collector need not look through it again and again.
+gc.disable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,6 +56,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the account of the servers before two processes of tests would both do it."""
     if not hasattr(config, "workerinput") and os.geteuid() == 0:
         ensure_user_exists("pgserver")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

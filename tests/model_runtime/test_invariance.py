@@ -6,6 +6,7 @@ that no choice was so close that such a bit could turn it.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from tests.model_runtime.serving import (
@@ -46,13 +47,17 @@ def engine(options: EngineOptions = OPTIONS) -> Engine:
     return Engine(MODEL, options, tokenizer=Letters())
 
 
-ALONE = {item.id: answers([item])[item.id] for item in requests(32)}
+@cache
+def alone(name: str) -> list[int]:
+    """What the request of this name is answered when there is no other."""
+    (item,) = (item for item in requests(32) if item.id == name)
+    return answers([item])[name]
 
 
-@pytest.mark.parametrize("size", [8, 32])
+@pytest.mark.parametrize("size", [8, pytest.param(32, marks=pytest.mark.slow)])
 def test_company_changes_nothing(size: int) -> None:
     found = answers(requests(size))
-    assert found == {name: ALONE[name] for name in found}
+    assert found == {name: alone(name) for name in found}
     assert len(found) == size
 
 
@@ -60,18 +65,18 @@ def test_order_changes_nothing() -> None:
     assert answers(requests()[::-1]) == answers(requests())
 
 
-@pytest.mark.parametrize("step_tokens", [1, 7, 64])
+@pytest.mark.parametrize("step_tokens", [pytest.param(1, marks=pytest.mark.slow), 7, 64])
 def test_chunks_change_nothing(step_tokens: int) -> None:
     found = answers(requests(4), replace(OPTIONS, step_tokens=step_tokens))
-    assert found == {name: ALONE[name] for name in found}
+    assert found == {name: alone(name) for name in found}
 
 
-@pytest.mark.parametrize("step_tokens", [9, 64])
+@pytest.mark.parametrize("step_tokens", [pytest.param(9, marks=pytest.mark.slow), 64])
 def test_drafts_of_the_mtp_module_change_nothing(step_tokens: int) -> None:
     options = replace(OPTIONS, speculation=Speculation.MTP, step_tokens=step_tokens)
     drafting = engine(options)
     found = run(drafting, requests())
-    assert found == {name: ALONE[name] for name in found}
+    assert found == {name: alone(name) for name in found}
     assert drafting.counts.accepted > 0
 
 
@@ -83,16 +88,22 @@ def test_drafts_by_look_up_change_nothing() -> None:
     assert drafting.counts.accepted > 0
 
 
-@pytest.mark.parametrize("speculation", [Speculation.OFF, Speculation.MTP])
+@pytest.mark.parametrize(
+    "speculation",
+    [Speculation.OFF, pytest.param(Speculation.MTP, marks=pytest.mark.slow)],
+)
 def test_preemption_changes_nothing(speculation: Speculation) -> None:
     crowded = engine(replace(OPTIONS, blocks=12, speculation=speculation, mtp_tokens=1))
     found = run(crowded, requests())
-    assert found == {name: ALONE[name] for name in found}
+    assert found == {name: alone(name) for name in found}
     assert crowded.scheduler.preemptions > 0
     assert crowded.pool.free == 12
 
 
-@pytest.mark.parametrize("speculation", [Speculation.OFF, Speculation.MTP])
+@pytest.mark.parametrize(
+    "speculation",
+    [Speculation.OFF, pytest.param(Speculation.MTP, marks=pytest.mark.slow)],
+)
 def test_reuse_of_a_beginning_changes_nothing(speculation: Speculation) -> None:
     start = tokens_of(VOCABULARY, 40, seed=3)
     prompts = [start + tokens_of(VOCABULARY, 5, seed=seed) for seed in (4, 5, 6)]
@@ -106,6 +117,7 @@ def test_reuse_of_a_beginning_changes_nothing(speculation: Speculation) -> None:
     assert shared.counts.cached == 2 * 40
 
 
+@pytest.mark.slow
 def test_drafts_are_as_good_after_a_reused_beginning() -> None:
     """A wrong row of the MTP module in a shared block would only show in its acceptance."""
     item = request("again", tokens_of(VOCABULARY, 64, seed=7), max_tokens=40)
@@ -146,6 +158,7 @@ def fused() -> Decoder:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -195,6 +208,7 @@ def plainly_sampled(count: int) -> list[Request]:
     return [request(f"d{number}", sampling=(GREEDY, DRAWN)[number % 2]) for number in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_several_drafts_in_one_call_change_nothing(fused: Decoder, size: int, count: int) -> None:

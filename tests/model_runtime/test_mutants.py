@@ -23,6 +23,7 @@ import treadle.model_runtime
 from treadle.model_runtime.archives import MemoryArchive
 from treadle.model_runtime.model import Decoder
 
+pytestmark = pytest.mark.slow  # all of them together
 TOLERANCE = 1e-4
 TOKENS = tokens_of(97, 110)
 CHUNKS = [100, *[1] * 10]

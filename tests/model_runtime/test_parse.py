@@ -104,6 +104,7 @@ WRITTEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITTEN)
 @given(data=st.data())
 def test_any_cut_gives_the_same_calls(name: str, data: st.DataObject) -> None:

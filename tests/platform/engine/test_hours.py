@@ -12,6 +12,7 @@ from treadle.platform.engine.budgets import Purse
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.hours import Hours
 
+pytestmark = pytest.mark.slow
 LOG = [
     (2, 0, "run.started"),
     (3, 4, "step.succeeded"),

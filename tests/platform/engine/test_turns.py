@@ -17,6 +17,8 @@ from treadle.platform.engine.turns import BATCH_PRIORITY, CHAT_PRIORITY
 from treadle.platform.runs.launch import insert_runs
 from treadle.platform.tables import limits, template_texts, workspaces
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Held:
