@@ -132,7 +132,7 @@ fuzz: setup ## Try FUZZ_CASES random templates and expressions (100,000)
 	$(BIN)/pytest -q -k fuzz --fuzz-cases $(FUZZ_CASES) tests
 
 chaos: setup ## Break everything while it works, from CHAOS_SEED; takes over an hour
-	$(BIN)/pytest -q --chaos-full --chaos-seed $(CHAOS_SEED) tests/chaos
+	$(BIN)/pytest -q -o faulthandler_timeout=1800 --chaos-full --chaos-seed $(CHAOS_SEED) tests/chaos
 
 clean: ## Remove everything that was made here, the state of the service too
 	rm -rf $(VENV) .treadle .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -85,6 +85,7 @@ def suite(tree: Path, module: str, expression: str) -> "subprocess.CompletedProc
     return subprocess.run(
         [
             sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
+            "-o", f"faulthandler_timeout={_WITHIN_S}",
             "--chaos-full", f"tests/chaos/{module}", "-k", expression,
         ],
         cwd=tree,

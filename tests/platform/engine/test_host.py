@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import psycopg
 import pytest
 from tests.platform.engine.conftest import Engine, Script, step
 from typing_extensions import override
@@ -171,6 +172,29 @@ async def test_a_cancelled_run_stops_at_once(engine: Engine, redis_url: str) -> 
     script.holds.set()
     await gone(host, run)
     assert (await engine.row(run))[0] == "cancelled"
+
+
+async def test_a_run_that_a_claim_brings_while_the_worker_drains_is_not_begun(
+    engine: Engine,
+) -> None:
+    script = Script()
+    host = engine.host(script, sweep_s=60, beat_s=60)
+    await host.start()
+    first = await engine.accept()
+    host.ring([first])
+    await engine.until(first, "succeeded")  # so its first look is over
+    script.began.clear()
+    run = await engine.accept()
+    async with await psycopg.AsyncConnection.connect(engine.url) as blocking:
+        await blocking.execute("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
+        host.ring([run])
+        await asyncio.sleep(0.2)  # the claim waits for the table
+        draining = asyncio.create_task(host.drain())
+        await asyncio.sleep(0.2)
+        await blocking.commit()
+        await draining
+    assert script.began == {}
+    assert (await engine.row(run))[0] == "queued"
 
 
 async def test_a_draining_worker_hands_over_what_it_did_not_finish(engine: Engine) -> None:

@@ -229,9 +229,13 @@ class RunHost:
         return frozenset(self._active)
 
     async def _all_done(self, timeout_s: float) -> bool:
-        tasks = [active.task for active in self._active.values() if active.task is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=timeout_s)
+        """Wait for the runs of now and for those that a claim under way still brings."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), self._claim_lock:
+                pass
+            async with asyncio.timeout(timeout_s):
+                while tasks := [one.task for one in self._active.values() if one.task is not None]:
+                    await asyncio.wait(tasks)
         return not self._active
 
     async def _claim_loop(self) -> None:
@@ -249,6 +253,8 @@ class RunHost:
 
     async def _claim(self, free: int) -> None:
         async with self._claim_lock:
+            if self._is_draining:
+                return
             runs = await self._next(free)
             claimed = await self._take(runs, free)
             CLAIMED.inc(len(claimed))
@@ -314,6 +320,8 @@ class RunHost:
         if letters is not None:
             recipient.take(letters)
             lease.parks_at = lease.signals
+        if self._is_draining:
+            gate.close(Closed.DRAIN)
         if run.is_paused:
             gate.close(Closed.PAUSE)
         trace = self._trace(run)
