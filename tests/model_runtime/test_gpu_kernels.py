@@ -16,7 +16,20 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
-@pytest.mark.parametrize("kernel", ["latent", "experts", "tiles", "model"])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        "latent",
+        "experts",
+        "tiles",
+        "model",
+        pytest.param("activations", marks=pytest.mark.slow),
+        pytest.param("fp8", marks=pytest.mark.slow),
+        pytest.param("fp8_experts", marks=pytest.mark.slow),
+        pytest.param("fp8_model", marks=pytest.mark.slow),
+        pytest.param("steady", marks=pytest.mark.slow),
+    ],
+)
 def test_the_kernel_gives_the_plain_numbers(kernel: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.model_runtime.gpu_run", kernel],

@@ -14,6 +14,8 @@ import triton  # type: ignore[import-not-found]  # comes with PyTorch for GPUs o
 import triton.language as tl  # type: ignore[import-not-found]  # the same
 from torch import Tensor
 
+from treadle.model_runtime.batch import Paging
+
 HEADS = 16  # a program's; the smallest side of a tensor core's tile
 ROWS = 32  # of the cache, taken at once
 
@@ -22,12 +24,14 @@ ROWS = 32  # of the cache, taken at once
 def _decode(  # type: ignore[no-untyped-def]  # triton's language has types of its own
     query,
     cache,
-    table,
+    blocks,
     visible,
     out,
     scale,
     heads,
-    context,
+    width_of_blocks,
+    first,
+    SIZE: tl.constexpr,
     RANK: tl.constexpr,
     ROPE: tl.constexpr,
     RANK_PADDED: tl.constexpr,
@@ -54,11 +58,11 @@ def _decode(  # type: ignore[no-untyped-def]  # triton's language has types of i
     total = tl.zeros((HEADS,), tl.float32)
     mixed = tl.zeros((HEADS, RANK_PADDED), tl.float32)
     seen = tl.load(visible + token)
-    for start in range(0, seen, ROWS):
+    for start in range(first, seen, ROWS):
         place = start + tl.arange(0, ROWS)
         there = place < seen
-        slot = tl.load(table + token * context + place, mask=there, other=0)
-        row = cache + slot * width
+        own = tl.load(blocks + token * width_of_blocks + place // SIZE, mask=there, other=0)
+        row = cache + (own.to(tl.int64) * SIZE + place % SIZE) * width
         k_latent = tl.load(
             row[:, None] + latent[None], mask=there[:, None] & in_rank[None], other=0.0
         )
@@ -83,16 +87,13 @@ def _decode(  # type: ignore[no-untyped-def]  # triton's language has types of i
     )
 
 
-def decode(
-    query: Tensor, cache: Tensor, table: Tensor, visible: Tensor, *, kv_rank: int, scale: float
-) -> Tensor:
+def decode(query: Tensor, cache: Tensor, paging: Paging, *, kv_rank: int, scale: float) -> Tensor:
     """Attend with one token per request.
 
     Args:
         query: Lifted queries and rotated ones side by side, (requests, heads, kv_rank + rope).
         cache: One layer's rows, (slots, kv_rank + rope), of the same dtype.
-        table: The row of each position, (requests, context), int64.
-        visible: How many of them each token sees, at least one, (requests), int32.
+        paging: Where each request's rows lie; each of them sees at least one.
         kv_rank: Width of the latent.
         scale: Of the scores, before the softmax.
 
@@ -105,12 +106,14 @@ def decode(
     _decode[(requests, triton.cdiv(heads, HEADS))](
         query.contiguous(),
         cache,
-        table.contiguous(),
-        visible,
+        paging.blocks,
+        paging.seen,
         out,
         scale,
         heads,
-        table.shape[1],
+        paging.blocks.stride(0),
+        paging.first,
+        SIZE=paging.size,
         RANK=kv_rank,
         ROPE=rope,
         RANK_PADDED=max(triton.next_power_of_2(kv_rank), 16),
