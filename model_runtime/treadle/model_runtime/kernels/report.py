@@ -21,18 +21,18 @@ PLAIN = "torch"
 
 def report(model: Decoder) -> dict[str, str]:
     """By part: attention (of decode), experts, dense layers, and how decode steps are started."""
-    match model:
-        case LeadingModel():
-            return report(model.own)
-        case SteadyModel():
-            return report(model.plain) | {"steps": f"graphs up to {model.most} tokens"}
-        case FusedModel():
-            parts = dict.fromkeys(("attention", "experts", "dense"), "fused")
-        case DeepseekModel():
-            parts = _of_deepseek(model)
-        case _:
-            parts = dict.fromkeys(("attention", "experts", "dense"), PLAIN)
-    return {**parts, "steps": "launched"}
+    if isinstance(model, LeadingModel):
+        return report(model.own)
+    if isinstance(model, SteadyModel):
+        return report(model.plain) | {"steps": f"graphs up to {model.most} tokens"}
+    return _parts(model) | {"steps": "launched"}
+
+
+def _parts(model: Decoder) -> dict[str, str]:
+    if isinstance(model, DeepseekModel):
+        return _of_deepseek(model)
+    name = "fused" if isinstance(model, FusedModel) else PLAIN
+    return {"attention": name, "experts": name, "dense": name}
 
 
 def _of_deepseek(model: DeepseekModel) -> dict[str, str]:

@@ -55,14 +55,16 @@ def with_kernels(model: Decoder, wishes: Wishes, *, capability: Capability) -> D
         raise BadConfig("GPU kernels need the package triton, which is not installed")
     attention = _attention(model, wishes, capability)
     model = rebuilt(model, _narrowed(wishes.fp8, capability))
-    model = rebuilt(model, _on_kernels(attention))
+    model = rebuilt(model, on_kernels(attention))
     if wishes.graphs and attention and _of_fixed_shapes(model):
         planners: list[Planner] = [each for each in attention if isinstance(each, FlashInfer)]
         return SteadyModel(model, CudaGraphs(), most=wishes.graphs, planners=planners)
     return model
 
 
-def _on_kernels(attention: tuple[LatentKernel, ...]) -> Callable[[object], object | None]:
+def on_kernels(attention: tuple[LatentKernel, ...]) -> Callable[[object], object | None]:
+    """Exchanges attention and experts for those on kernels; for `parts.rebuilt`."""
+
     def changed(part: object) -> object | None:
         match part:
             case LatentAttention() if attention:
