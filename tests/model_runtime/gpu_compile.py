@@ -48,13 +48,22 @@ class Kernel:
 
 
 WIDTHS = {"RANK": 512, "ROPE": 64, "RANK_PADDED": 512, "ROPE_PADDED": 64}
+DECODE = [WIDE, WIDE, "*i32", "*i32"]
+JOINED = {"SPLITS": 16, "RANK": 512, "RANK_PADDED": 512}
 LATENT = {"SIZE": 64, "HEADS": latent.HEADS, "ROWS": latent.ROWS} | WIDTHS
 TILES = {"TILE": experts.TILE, "COLUMNS": experts.COLUMNS}
 INNER, BLOCKS = {"INNER": experts.INNER}, {"BLOCK": BLOCK}
 GROUP = {"LEAST": fp8.LEAST, "MOST": fp8.MOST, "BLOCK": BLOCK}
 SORTED = ["*i64", "*i64"]
 PLAIN = (
-    Kernel(latent, "_decode", [WIDE, WIDE, "*i32", "*i32", WIDE, "fp32", *["i32"] * 3], LATENT),
+    Kernel(latent, "_decode", [*DECODE, WIDE, "fp32", *["i32"] * 3, WIDE], LATENT | {"SPLITS": 1}),
+    Kernel(
+        latent,
+        "_decode",
+        [*DECODE, "*fp32", "fp32", *["i32"] * 3, "*fp32"],
+        LATENT | {"SPLITS": 16},
+    ),
+    Kernel(latent, "_join", ["*fp32", "*fp32", WIDE], JOINED),
     Kernel(experts, "_gate_up", [*[WIDE] * 3, *SORTED, WIDE, *["i32"] * 5], TILES | INNER),
     Kernel(experts, "_down", [WIDE, WIDE, "*fp32", *SORTED, "*fp32", *["i32"] * 4], TILES | INNER),
 )
@@ -83,7 +92,7 @@ def main(capability: int) -> None:
         made = compile(source, target=GPUTarget("cuda", capability, 32))
         assert made.metadata.shared <= SHARED[capability]
         assert len(made.asm["cubin"]) > 0
-        if kernel.name != "_narrow":
+        if kernel.name not in {"_narrow", "_join"}:
             products = PRODUCT.findall(made.asm["ptx"])
             assert products, f"{kernel.name} uses no tensor core"
             assert all(kernel.kind in product for product in products)

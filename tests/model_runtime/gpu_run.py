@@ -15,12 +15,12 @@ from torch.nn import functional
 from treadle.model_runtime.archives import MemoryArchive
 from treadle.model_runtime.attention import LatentAttention, Sizes
 from treadle.model_runtime.batch import Paging, Span, lay_out
-from treadle.model_runtime.config import DeepseekConfig, parse_config
+from treadle.model_runtime.config import parse_config
 from treadle.model_runtime.kernels.gpu.choose import are_powers_of_two, on_kernels, with_kernels
 from treadle.model_runtime.kernels.gpu.experts import TILE, mixed_experts, sort_picks
 from treadle.model_runtime.kernels.gpu.fp8 import narrow_activations
 from treadle.model_runtime.kernels.gpu.fp8_experts import mixed_fp8_experts
-from treadle.model_runtime.kernels.gpu.latent import decode
+from treadle.model_runtime.kernels.gpu.latent import decode, splits_for
 from treadle.model_runtime.kernels.gpu.layers import (
     KernelSharedMixture,
     NarrowFp8,
@@ -45,9 +45,6 @@ TOLERANCE, OF_FP8 = (1e-5, 1e-5) if DEVICE == "cpu" else (1e-4, 2e-3)
 # Sixteen bits wide; Triton's interpreter multiplies bfloat16 wrongly.
 NARROW = torch.float16 if DEVICE == "cpu" else torch.bfloat16
 OF_NARROW = 2e-3 if DEVICE == "cpu" else 2e-2
-
-CONFIG = parse_config(fields("plain"))
-assert isinstance(CONFIG, DeepseekConfig)
 
 
 def apart(ours: Tensor, theirs: Tensor) -> float:
@@ -74,10 +71,26 @@ def latent() -> None:
         assert apart(ours, plain[:, 0]) <= TOLERANCE
 
 
-def paged(lengths: list[int], *, first: int, size: int = 5) -> Paging:
-    """Requests of these lengths in 40 blocks, in any order."""
-    width = -(-max(lengths) // size)
-    blocks = torch.stack([torch.randperm(40)[:width] for _ in lengths]).int()
+def splits() -> None:
+    """Contexts cut into parts, some of them empty, give the same numbers."""
+    assert splits_for(1, 100) == 1
+    assert splits_for(1, 10_000) == 16
+    assert splits_for(64, 10_000) == 2
+    assert splits_for(200, 10_000) == 1
+    for lengths, first in (([1, 700, 33], 0), ([2, 1400], 1), ([64], 0)):
+        paging = paged(lengths, first=first, size=5, room=1500)
+        assert splits_for(len(lengths), paging.blocks.shape[1] * 5) > 1
+        cache, query = torch.randn(200, 40), torch.randn(len(lengths), 20, 40)
+        ours = decode(query, cache, paging, kv_rank=32, scale=0.2)
+        rows = cache[paging.table()]
+        scores = (query @ rows.transpose(1, 2) * 0.2).masked_fill(~paging.mask(), -torch.inf)
+        assert apart(ours, scores.softmax(dim=-1) @ rows[..., :32]) <= TOLERANCE
+
+
+def paged(lengths: list[int], *, first: int, size: int = 5, room: int = 0) -> Paging:
+    """Requests of these lengths in 40 blocks, in any order; with `room`, some of them twice."""
+    width = -(-max(*lengths, room) // size)
+    blocks = torch.stack([torch.randperm(width) % 40 for _ in lengths]).int()
     positions = torch.tensor(lengths)[:, None] - 1
     return Paging(blocks, positions, size, first, max(lengths))
 
@@ -285,11 +298,14 @@ class Alone:
 
 def shared() -> None:
     """The sums of two ranks' experts on the kernel are those of all experts."""
-    whole = load_model(MemoryArchive(reference(fields("plain")).state_dict()), CONFIG)
+    whole = load_model(
+        MemoryArchive(reference(fields("plain")).state_dict()), parse_config(fields("plain"))
+    )
     assert isinstance(whole, DeepseekModel)
+    config = whole.config
     mixture = whole.blocks[-1].mlp
     assert isinstance(mixture, MixtureOfExperts)
-    x, count = torch.randn(9, CONFIG.hidden_size), CONFIG.experts // 2
+    x, count = torch.randn(9, config.hidden_size), config.experts // 2
     parts: list[Tensor] = []
     for rank in range(2):
         own = range(rank * count, (rank + 1) * count)
@@ -318,7 +334,7 @@ def steady() -> None:
     assert distance(found, wanted) <= TOLERANCE
 
 
-KERNELS = (latent, narrow, experts, tiles, activations, fp8, fp8_experts)
+KERNELS = (latent, splits, narrow, experts, tiles, activations, fp8, fp8_experts)
 CHECKS = (*KERNELS, model, fp8_model, shared, steady)
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
         "experts",
         "tiles",
         "model",
+        pytest.param("splits", marks=pytest.mark.slow),
         pytest.param("narrow", marks=pytest.mark.slow),
         pytest.param("activations", marks=pytest.mark.slow),
         pytest.param("fp8", marks=pytest.mark.slow),

@@ -138,8 +138,21 @@ def test_rows_that_fill_up_write_to_the_last_block_alone() -> None:
     assert {row for row in changed.tolist() if row not in spare} == written
 
 
+class Overwriting(Direct):
+    """Has one place for what a step returns, as a graph does."""
+
+    @override
+    def record(self, step: Step) -> Step:
+        kept = step()
+
+        def again() -> Tensor:
+            return kept.copy_(step())
+
+        return again
+
+
 def test_what_is_returned_outlives_the_next_step() -> None:
-    model, cache = steady(), cache_of()
+    model, cache = SteadyModel(FIXED, Overwriting(), most=4), cache_of()
     batches = [lay_out(spans_of([length]), block_size=SIZE) for length in (3, 20)]
     with torch.inference_mode():
         first = model.states(batches[0], cache)
