@@ -6,6 +6,7 @@ Run by the tests with TRITON_INTERPRET=1, and by `benchmarks/gpu.py` on a GPU.
 import sys
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 import torch
 from tests.model_runtime.shapes import distance, fields, logits_in_chunks, reference, tokens_of
@@ -26,11 +27,11 @@ from treadle.model_runtime.kernels.gpu.layers import (
     NarrowFp8,
     own_product,
 )
-from treadle.model_runtime.kernels.gpu.wishes import Wishes
+from treadle.model_runtime.kernels.gpu.wishes import Fp8Wish, Wishes
 from treadle.model_runtime.kernels.report import report
 from treadle.model_runtime.layers import Norm
 from treadle.model_runtime.loading import load_model
-from treadle.model_runtime.model import DeepseekModel
+from treadle.model_runtime.model import Decoder, DeepseekModel
 from treadle.model_runtime.moe import Experts, Gate, MixtureOfExperts
 from treadle.model_runtime.parts import rebuilt
 from treadle.model_runtime.quant import BlockFp8, Plain, narrow_blocks
@@ -334,8 +335,42 @@ def steady() -> None:
     assert distance(found, wanted) <= TOLERANCE
 
 
+def choice() -> None:
+    """Which kernels serve: those of others where they are installed and fit, ours otherwise."""
+    sys.path.insert(0, str(Path(__file__).with_name("standins")))
+    shape = fields(
+        "plain", num_hidden_layers=2, kv_lora_rank=512, qk_rope_head_dim=64, hidden_size=128
+    )
+    stored = MemoryArchive(reference({**shape, "intermediate_size": 256}).state_dict())
+    config = parse_config({**shape, "intermediate_size": 256})
+    model = load_model(stored, config, dtype=torch.bfloat16)
+    wide = load_model(stored, config, dtype=torch.float32)
+    hopper, ampere, blackwell = (9, 0), (8, 0), (10, 0)
+
+    def attention(on: Decoder, capability: tuple[int, int], block_size: int = 64) -> str:
+        wishes = Wishes(block_size=block_size)
+        return report(with_kernels(on, wishes, capability=capability))["attention"]
+
+    assert attention(model, hopper) == "flashmla"
+    assert attention(model, hopper, block_size=16) == "flashinfer"
+    assert attention(model, ampere) == attention(model, blackwell) == "flashinfer"
+    assert attention(wide, hopper) == "triton"
+    assert isinstance(model, DeepseekModel)
+    kept = rebuilt(model, _in_blocks)
+    cases: tuple[tuple[tuple[int, int], Fp8Wish, str, str], ...] = (
+        (hopper, "auto", "deepgemm-fp8", "triton-fp8"),
+        (hopper, "triton", "triton-fp8", "triton-fp8"),
+        (blackwell, "auto", "triton-fp8", "triton-fp8"),
+        (ampere, "auto", "torch-widened-fp8", "torch"),
+        (hopper, "wide", "torch-widened-fp8", "torch"),
+    )
+    for capability, wish, dense, experts_on in cases:
+        found = report(with_kernels(kept, Wishes("triton", wish), capability=capability))
+        assert (found["dense"], found["experts"]) == (dense, experts_on)
+
+
 KERNELS = (latent, splits, narrow, experts, tiles, activations, fp8, fp8_experts)
-CHECKS = (*KERNELS, model, fp8_model, shared, steady)
+CHECKS = (*KERNELS, model, fp8_model, shared, steady, choice)
 
 if __name__ == "__main__":
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from tests.model_runtime.serving import small_model
 from tests.model_runtime.shapes import distance, tokens_of
 from torch import Tensor
@@ -38,6 +39,7 @@ from treadle.model_runtime.model import DeepseekModel
 from treadle.model_runtime.moe import Experts, MaskedExperts
 from treadle.model_runtime.parts import rebuilt
 from treadle.model_runtime.quant import BlockFp8, narrow_blocks
+from treadle.model_runtime.settings import RuntimeSettings
 from treadle.model_runtime.steady import Direct, Planner, SteadyModel
 
 HERE = Path(__file__).parent
@@ -187,6 +189,17 @@ def test_what_is_asked_for_by_name_and_cannot_be_had_is_an_error(
 ) -> None:
     with pytest.raises(BadConfig, match=reason):
         with_kernels(model, Wishes(attention, fp8), capability=capability)
+
+
+def test_settings_say_what_is_wished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TREADLE_RUNTIME_GPU_FP8", "wide")
+    cpu, gpu = RuntimeSettings(device="cpu"), RuntimeSettings(device="cuda")
+    assert (cpu.cache_block_size, gpu.cache_block_size) == (16, 64)
+    assert gpu.engine_options(mtp=False).block_size == 64
+    assert gpu.gpu_wishes == Wishes("auto", "wide", graphs=64, block_size=64)
+    assert RuntimeSettings(device="cuda", block_size=32).gpu_wishes.block_size == 32
+    with pytest.raises(ValidationError, match="gpu_graphs"):
+        RuntimeSettings(gpu_graphs=257)
 
 
 def kept(package: str) -> Sources:

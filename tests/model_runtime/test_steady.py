@@ -164,7 +164,7 @@ def test_what_is_returned_outlives_the_next_step() -> None:
 def test_prompts_and_large_batches_take_the_ordinary_path() -> None:
     model = steady(most=4)
     with torch.inference_mode():
-        for spans in (spans_of([3] * 5), spans_of([0], 18)):
+        for spans in (spans_of([3] * 5), spans_of([0], 18), [past_the_end()]):
             model.states(lay_out(spans, block_size=SIZE), cache_of())
     assert model.replayed == 0
 
@@ -181,6 +181,11 @@ def test_all_sizes_are_there_before_the_first_request() -> None:
         assert torch.equal(cache[:, :spare], cache_of()[:, :spare])
         model.states(lay_out(spans_of([3]), block_size=SIZE), cache)
     assert recorder.recorded == 2 * len(ladder(4))
+
+
+def past_the_end() -> Span:
+    """A token behind the last position that fixed inputs have room for."""
+    return Span([1], BLOCKS * SIZE, [*range(BLOCKS - 1), 0, 0])
 
 
 class Counting(Direct):

@@ -165,12 +165,12 @@ class SteadyModel:
         self._cache: Tensor | None = None
         self._block_size = 0
         self._inputs: Inputs | None = None
-        self._steps: dict[tuple[int, int], Step] = {}
+        self._steps: dict[tuple[int, int, int], Step] = {}
         self.replayed = 0
 
     def states(self, batch: Batch, cache: Tensor) -> Tensor:
         """The states after the last norm, (tokens, hidden)."""
-        rows = self._rows_for(batch)
+        rows = self._rows_for(batch, cache)
         if rows is None:
             return self.plain.states(batch, cache)
         self._prepare(cache, batch.block_size)
@@ -182,7 +182,7 @@ class SteadyModel:
 
     def draft_states(self, batch: Batch, hidden: Tensor, cache: Tensor, depth: int = 0) -> Tensor:
         """MTP module `depth` on tokens and the states before them; feeds `logits`."""
-        rows = self._rows_for(batch)
+        rows = self._rows_for(batch, cache)
         if rows is None:
             return self.plain.draft_states(batch, hidden, cache, depth)
         self._prepare(cache, batch.block_size)
@@ -199,13 +199,19 @@ class SteadyModel:
             self._run([Span([0], first, [self._spare] * (first + 1), first)], rows, depth=depth)
         self.replayed = 0
 
-    def _rows_for(self, batch: Batch) -> int | None:
+    def _rows_for(self, batch: Batch, cache: Tensor) -> int | None:
         """The next size of the ladder; none if this is no step for it."""
         if not batch.spans or len({span.first for span in batch.spans}) > 1:
             return None
         if max(len(span.tokens) for span in batch.spans) > MOST_NEW:
             return None
+        if max(span.end for span in batch.spans) > self._longest(cache):
+            return None
         return next((size for size in self._sizes if size >= batch.rows), None)
+
+    def _longest(self, cache: Tensor) -> int:
+        """Positions that a row can look back over."""
+        return min(self.config.max_positions, cache.shape[1])
 
     @property
     def _spare(self) -> int:
@@ -218,8 +224,7 @@ class SteadyModel:
             return
         self._cache, self._block_size = cache, block_size
         self._steps.clear()
-        longest = min(self.config.max_positions, cache.shape[1])
-        width = min(-(-longest // block_size), cache.shape[1] // block_size)
+        width = min(-(-self._longest(cache) // block_size), cache.shape[1] // block_size)
         self._inputs = Inputs.empty(self._sizes[-1], width=width, model=self.plain)
 
     def _run(self, spans: Sequence[Span], rows: int, *, depth: int) -> Tensor:
@@ -229,11 +234,12 @@ class SteadyModel:
         for planner in self._planners:
             room = self._inputs.blocks.shape[1]
             planner.plan(laid.blocks, laid.seen, size=self._block_size, room=room)
-        if (depth, rows) not in self._steps:
+        kind = (depth, rows, spans[0].first)
+        if kind not in self._steps:
             step = self._step(self._inputs, rows, depth, first=spans[0].first)
-            self._steps[depth, rows] = self._recorder.record(step)
+            self._steps[kind] = self._recorder.record(step)
         self.replayed += 1
-        return self._steps[depth, rows]()
+        return self._steps[kind]()
 
     def _step(self, inputs: Inputs, rows: int, depth: int, *, first: int) -> Step:
         cache, size = self._cache, self._block_size
