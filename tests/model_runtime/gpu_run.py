@@ -9,7 +9,9 @@ from itertools import product
 from pathlib import Path
 
 import torch
+from tests.model_runtime.serving import small_model
 from tests.model_runtime.shapes import distance, fields, logits_in_chunks, reference, tokens_of
+from tests.model_runtime.steps import deaf, step_on
 from torch import Tensor
 from torch.nn import functional
 
@@ -335,6 +337,20 @@ def steady() -> None:
     assert distance(found, wanted) <= TOLERANCE
 
 
+def quiet() -> None:
+    """A step on the kernels asks nothing of the host, with FP8 weights or without."""
+    plain = small_model()
+    assert isinstance(plain, DeepseekModel)
+    for model in (plain, rebuilt(plain, _in_blocks)):
+        ours = with_kernels(model, Wishes(), capability=(9, 0))
+        assert isinstance(ours, DeepseekModel)
+        assert report(ours)["experts"].startswith("triton")
+        for module in (False, True):
+            step = step_on(ours, module=module)
+            with torch.inference_mode(), deaf():
+                step()
+
+
 def choice() -> None:
     """Which kernels serve: those of others where they are installed and fit, ours otherwise."""
     sys.path.insert(0, str(Path(__file__).with_name("standins")))
@@ -370,7 +386,7 @@ def choice() -> None:
 
 
 KERNELS = (latent, splits, narrow, experts, tiles, activations, fp8, fp8_experts)
-CHECKS = (*KERNELS, model, fp8_model, shared, steady, choice)
+CHECKS = (*KERNELS, model, fp8_model, shared, steady, quiet, choice)
 
 if __name__ == "__main__":
     torch.manual_seed(0)

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
         pytest.param("fp8", marks=pytest.mark.slow),
         pytest.param("fp8_experts", marks=pytest.mark.slow),
         pytest.param("fp8_model", marks=pytest.mark.slow),
+        pytest.param("quiet", marks=pytest.mark.slow),
         pytest.param("choice", marks=pytest.mark.slow),
         pytest.param("shared", marks=pytest.mark.slow),
         pytest.param("steady", marks=pytest.mark.slow),

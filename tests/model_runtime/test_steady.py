@@ -4,10 +4,7 @@ A step is recorded on a GPU only; here it is called as it is. That it can be rec
 running it where the host could learn nothing: on tensors without numbers.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import cast
 
 import pytest
 import torch
@@ -22,8 +19,8 @@ from tests.model_runtime.serving import (
     small_model,
 )
 from tests.model_runtime.shapes import distance, tokens_of
+from tests.model_runtime.steps import BLOCKS, SIZE, deaf, spans_of, step_on
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from typing_extensions import override
 
 from treadle.model_runtime.batch import Span, lay_out
@@ -33,10 +30,10 @@ from treadle.model_runtime.moe import Experts, MaskedExperts
 from treadle.model_runtime.parts import rebuilt
 from treadle.model_runtime.request import Request, Sampling
 from treadle.model_runtime.speculate import Speculation
-from treadle.model_runtime.steady import Direct, Inputs, SteadyModel, Step, ladder, laid_out
+from treadle.model_runtime.steady import Direct, SteadyModel, Step, ladder
 
 TOLERANCE = 1e-5
-SIZE, BLOCKS, MOST = 8, 64, 12
+MOST = 12
 SEEDED = Sampling(temperature=0.8, top_p=0.95, seed=11)
 
 
@@ -68,17 +65,6 @@ FIXED = with_masked_experts(MODEL)
 
 def steady(most: int = MOST) -> SteadyModel:
     return SteadyModel(FIXED, Direct(), most=most)
-
-
-def spans_of(lengths: list[int], new: int = 1, *, first: int = 0) -> list[Span]:
-    """Requests of these lengths in blocks that are dealt out at random."""
-    blocks = torch.randperm(BLOCKS - 1, generator=torch.Generator().manual_seed(3)).tolist()
-    spans: list[Span] = []
-    for number, length in enumerate(lengths):
-        tokens = tokens_of(VOCABULARY, new, seed=number)
-        count = -(-(length + new) // SIZE)
-        spans.append(Span(tokens, length, [blocks.pop() for _ in range(count)], first))
-    return spans
 
 
 def cache_of(seed: int = 0) -> Tensor:
@@ -245,64 +231,6 @@ def test_no_choice_was_close() -> None:
         for choice in item.choices
     ]
     assert min(gaps) > 1e-4
-
-
-class Deaf(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own
-    """Refuses what would ask the device for a number, or bring it one of the host's."""
-
-    NUMBERS = ("item", "local_scalar_dense", "is_nonzero", "equal", "resolve_conj")
-    SHAPES = ("nonzero", "masked_select", "unique", "bincount", "self_Tensor")
-    COPIES = ("lift_fresh",)
-
-    @override
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        name = str(func)
-        asks = (*self.NUMBERS, *self.SHAPES, *self.COPIES)
-        if any(f".{asked}." in f".{name}." for asked in asks):
-            raise AssertionError(f"a step of fixed shape asks the host: {name}")
-        if "index" in name and any(_is_mask(part) for part in _flat(args)):
-            raise AssertionError(f"a step of fixed shape chooses rows by a mask: {name}")
-        return func(*args, **(kwargs or {}))
-
-
-def deaf() -> AbstractContextManager[object]:
-    return Deaf()  # type: ignore[no-untyped-call]  # torch's own
-
-
-def _flat(args: object) -> Iterator[object]:
-    if isinstance(args, list | tuple):
-        for part in cast("tuple[object, ...]", args):
-            yield from _flat(part)
-    else:
-        yield args
-
-
-def _is_mask(part: object) -> bool:
-    return isinstance(part, Tensor) and part.dtype == torch.bool
-
-
-def step_on(model: DeepseekModel, *, module: bool = False) -> Callable[[], Tensor]:
-    """One step of four rows, its inputs laid out beforehand."""
-    steady_model = SteadyModel(model, Direct(), most=4)
-    inputs = Inputs.empty(4, width=4, model=steady_model.plain)
-    first = int(module)
-    inputs.fill(laid_out(spans_of([9, 17], first=first), 4, size=SIZE, spare=BLOCKS - 1))
-    shape = (model.cache_layers, BLOCKS * SIZE, model.cache_width)
-    cache = torch.zeros(shape, device=model.device)
-
-    def step() -> Tensor:
-        batch = inputs.batch(4, size=SIZE, first=first)
-        if module:
-            return model.draft_states(batch, inputs.hidden, cache)
-        return model.logits(model.states(batch, cache))
-
-    return step
 
 
 @pytest.mark.parametrize("module", [False, True])
