@@ -40,7 +40,7 @@ class Rows:
         mask = same & (order[:, None] >= order[None, :]) & (positions >= shift)[:, None, :]
         mask |= torch.eye(length, dtype=torch.bool)
         slots = torch.arange(rows * length)
-        group = Group(slice(0, rows * length), length, slots.view(rows, length), mask)
+        group = Group.of(slice(0, rows * length), length, slots.view(rows, length), mask)
         tokens = self.tokens[:, shift:].flatten()
         return Batch.of(tokens, positions.flatten(), slots, [group])
 

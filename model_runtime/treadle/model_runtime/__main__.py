@@ -18,6 +18,7 @@ from treadle.model_runtime.errors import ModelRuntimeError
 from treadle.model_runtime.kernels.abi import Library
 from treadle.model_runtime.kernels.build import BuildFailed, built
 from treadle.model_runtime.kernels.fused import FusedModel
+from treadle.model_runtime.kernels.report import report
 from treadle.model_runtime.opening import open_checkpoint, sharing
 from treadle.model_runtime.pages import return_freed_memory
 from treadle.model_runtime.planning import add_arguments, plan_text
@@ -114,6 +115,8 @@ def build(settings: RuntimeSettings, ranks: ProcessRanks | None = None) -> Serve
         checkpoint = replace(checkpoint, model=LeadingModel(checkpoint.model, ranks))
     options = settings.engine_options(mtp=checkpoint.model.mtp_depth > 0)
     log.info("model.loaded name=%s path=%s", checkpoint.name, settings.model)
+    serving = report(checkpoint.model)
+    log.info("kernels.serving %s", " ".join(f"{part}={name!r}" for part, name in serving.items()))
     return_freed_memory()
     if isinstance(checkpoint.model, FusedModel):
         torch.set_num_threads(1)  # torch's threads spin beside the kernels' own

@@ -33,20 +33,79 @@ class Span:
         return self.start + len(self.tokens)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
+class Paging:
+    """Where the rows of some requests lie, block by block.
+
+    Attributes:
+        blocks: Of each request, (requests, width), int32; padded with any block there is.
+        positions: Of the new tokens, (requests, new).
+        size: Rows in a block.
+        first: The first position that is seen; the last is each new token's own.
+        context: Positions that a table of single rows covers.
+        planned: Whether `steady` has told the kernels of these rows beforehand.
+    """
+
+    blocks: Tensor
+    positions: Tensor
+    size: int
+    first: int
+    context: int
+    planned: bool = False
+
+    @cached_property
+    def seen(self) -> Tensor:
+        """Positions up to each request's newest token, (requests), int32."""
+        return (self.positions[:, -1] + 1).int()
+
+    @cached_property
+    def kept(self) -> dict[str, object]:
+        """What a kernel computes once for all layers, by its name."""
+        return {}
+
+    def table(self) -> Tensor:
+        """As `Group.table`."""
+        rows = torch.arange(self.size, device=self.blocks.device)
+        table = self.blocks[:, :, None] * self.size + rows
+        return table.flatten(1)[:, self.first : self.context]
+
+    def mask(self) -> Tensor:
+        """As `Group.mask`."""
+        places = torch.arange(self.first, self.context, device=self.positions.device)
+        return places <= self.positions[:, :, None]
+
+
+@dataclass(frozen=True)
 class Group:
     """Requests with `new` tokens each, one after the other in the batch.
 
     Attributes:
         rows: Where its tokens lie in the batch; requests · new of them.
-        table: Cache row of each visible position, (requests, context); padded with row 0.
-        mask: True where a new token sees a position, (requests, new, context).
+        paging: Absent where rows are not kept in blocks.
     """
 
     rows: slice
     new: int
-    table: Tensor
-    mask: Tensor
+    paging: Paging | None
+
+    @classmethod
+    def of(cls, rows: slice, new: int, table: Tensor, mask: Tensor) -> "Group":
+        """A group laid out otherwise than in blocks of a cache, as training's rows are."""
+        made = cls(rows, new, None)
+        made.__dict__.update(table=table, mask=mask)
+        return made
+
+    @cached_property
+    def table(self) -> Tensor:
+        """Cache row of each visible position, (requests, context); padded with any row."""
+        assert self.paging is not None  # noqa: S101 - `of` sets what is made here
+        return self.paging.table()
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """True where a new token sees a position, (requests, new, context)."""
+        assert self.paging is not None  # noqa: S101 - as in `table`
+        return self.paging.mask()
 
 
 @dataclass(frozen=True)
@@ -136,10 +195,10 @@ def _group(spans: Sequence[Span], rows: slice, positions: Tensor, block_size: in
     new, first, device = len(spans[0].tokens), spans[0].first, positions.device
     context = max(span.end for span in spans)
     width = -(-context // block_size)
-    blocks = torch.tensor([_padded(span.blocks, width) for span in spans], device=device)
-    table = blocks[:, :, None] * block_size + torch.arange(block_size, device=device)
-    mask = torch.arange(first, context, device=device) <= positions.view(len(spans), new, 1)
-    return Group(rows, new, table.flatten(1)[:, first:context], mask)
+    padded = [_padded(span.blocks, width) for span in spans]
+    blocks = torch.tensor(padded, dtype=torch.int32, device=device)
+    positions = positions.view(len(spans), new)
+    return Group(rows, new, Paging(blocks, positions, block_size, first, context))
 
 
 def _padded(blocks: Sequence[int], width: int) -> list[int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from treadle.model_runtime.config import DeepseekConfig
 from treadle.model_runtime.layers import FeedForward, load_feed_forward
@@ -88,6 +89,29 @@ class Experts:
             layer = FeedForward(self.gate[expert], self.up[expert], self.down[expert])
             weighted = layer(x[tokens]) * weights.flatten()[picks, None]
             out.index_add_(0, tokens, weighted.float())
+        return out.to(x.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedExperts(Experts):
+    """Every expert on every token, and what was not chosen left out.
+
+    Nothing depends on the choice but the numbers, so a step of fixed shape can hold it; it reads
+    all experts, as a batch of many tokens does anyway. Not for speed: `kernels.gpu` has a kernel.
+    """
+
+    experts: int
+
+    @override
+    def __call__(self, x: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+        """As `Experts`, in the same order."""
+        out = torch.zeros_like(x, dtype=torch.float32)
+        for expert in range(self.experts):
+            here = chosen == expert
+            weight = (weights * here).sum(dim=1, keepdim=True)
+            layer = FeedForward(self.gate[expert], self.up[expert], self.down[expert])
+            found = (layer(x) * weight).float()
+            out += found.masked_fill(~here.any(dim=1, keepdim=True), 0)
         return out.to(x.dtype)
 
 

@@ -117,21 +117,29 @@ def _end(number: int, _: FrameType | None) -> None:
 
 def _builder(settings: RuntimeSettings, ranks: ProcessRanks | None) -> Builder:
     if ranks is not None:
-        return sharded_builder(ranks, ranks.device)
-    if _on_gpu(settings):
-        return _build_on_gpu
+        shared = sharded_builder(ranks, ranks.device)
+        return shared if ranks.device.type == "cpu" else _on_kernels(shared, settings)
+    if settings.on_gpu:
+        return _on_kernels(_build_on_gpu, settings)
     return build_fastest if settings.kernels else build_plain
 
 
-def _on_gpu(settings: RuntimeSettings) -> bool:
-    return settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
+def _on_kernels(builder: Builder, settings: RuntimeSettings) -> Builder:
+    """What the builder builds on a GPU, on the kernels for it."""
+
+    def built(source: Source, config: ModelConfig) -> Decoder:
+        model = builder(source, config)
+        capability = torch.cuda.get_device_capability(model.device)
+        return with_kernels(model, settings.gpu_wishes, capability=capability)
+
+    return built
 
 
 def _build_on_gpu(source: Source, config: ModelConfig) -> Decoder:
     """Tensors are copied from the file's pages straight to the device."""
     if isinstance(source, Loader):
         source = replace(source, device=torch.device("cuda"))
-    return with_kernels(build_plain(source, config))
+    return build_plain(source, config)
 
 
 def _share_cores(settings: RuntimeSettings, size: int) -> None:

@@ -83,7 +83,7 @@ class LeadingModel:
     """Rank 0's model, which tells the others before it computes; the engine sees no difference."""
 
     def __init__(self, model: Decoder, ranks: ProcessRanks) -> None:
-        self._model, self._ranks = model, ranks
+        self.own, self._ranks = model, ranks
         self.config: ModelConfig = model.config
         self.dtype, self.device = model.dtype, model.device
         self.cache_layers, self.cache_width = model.cache_layers, model.cache_width
@@ -92,19 +92,19 @@ class LeadingModel:
     def states(self, batch: Batch, cache: Tensor) -> Tensor:
         """The states after the last norm, (tokens, hidden)."""
         self._tell(Kind.STATES, encoded(batch), cache)
-        return self._model.states(batch, cache)
+        return self.own.states(batch, cache)
 
     def logits(self, states: Tensor) -> Tensor:
         """(rows, hidden) to (rows, vocabulary), float32."""
         self._tell(Kind.LOGITS, [states.shape[0]])
         self._share(states)
-        return self._model.logits(states)
+        return self.own.logits(states)
 
     def draft_states(self, batch: Batch, hidden: Tensor, cache: Tensor, depth: int = 0) -> Tensor:
         """MTP module `depth` on tokens and the states before them; feeds `logits`."""
         self._tell(Kind.DRAFT, [depth, *encoded(batch)], cache)
         self._share(hidden)
-        return self._model.draft_states(batch, hidden, cache, depth)
+        return self.own.draft_states(batch, hidden, cache, depth)
 
     def stop(self) -> None:
         """Let the others end."""

@@ -12,6 +12,7 @@ from treadle.model_runtime.batch import Batch, Span, lay_out
 from treadle.model_runtime.model import Decoder, Drafter, Wanted
 from treadle.model_runtime.scheduler import Work
 from treadle.model_runtime.sequence import Sequence
+from treadle.model_runtime.steady import SteadyModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,12 @@ class Runner:
     def __init__(self, model: Decoder, *, blocks: int, block_size: int, mtp: bool) -> None:
         self._model, self._block_size = model, block_size
         layers = model.cache_layers - (0 if mtp else model.mtp_depth)
-        shape = (layers, blocks * block_size, model.cache_width)
+        # The last block is nobody's: rows that only fill up a step of fixed shape write there.
+        shape = (layers, (blocks + 1) * block_size, model.cache_width)
         self._cache = lazy_zeros(shape, dtype=model.dtype, device=model.device)
+        if isinstance(model, SteadyModel):
+            with torch.inference_mode():
+                model.warm(self._cache, block_size=block_size)
         # The state after each full block's last token. A request that reuses the block needs it
         # to let the MTP module read on there.
         hidden = model.config.hidden_size if mtp else 0

@@ -9,10 +9,13 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from treadle.model_runtime.engine import EngineOptions
+from treadle.model_runtime.kernels.gpu.layers import MOST_TOKENS
+from treadle.model_runtime.kernels.gpu.wishes import AttentionWish, Fp8Wish, Wishes
 from treadle.model_runtime.speculate import Speculation
 from treadle.model_runtime.weights import Storage
 
 Dtype = Literal["auto", "float32", "bfloat16", "fp8", "int8"]
+CPU_BLOCK_SIZE, GPU_BLOCK_SIZE = 16, 64
 LOCAL_NAMES = frozenset({"localhost"})
 
 
@@ -72,10 +75,31 @@ class RuntimeSettings(BaseSettings):
         default=False, description="vllm, sglang: run the checkpoint's own Python."
     )
     kernels: bool = Field(default=True, description="Use the fused CPU kernels where they fit.")
+    gpu_attention: AttentionWish = Field(
+        default="auto",
+        description="torch on a GPU: what attends in decode; auto takes the first that is "
+        "installed and fits.",
+    )
+    gpu_fp8: Fp8Wish = Field(
+        default="auto",
+        description="torch on a GPU: what multiplies FP8 weights; wide rounds no activations, and "
+        "auto does so below Hopper.",
+    )
+    gpu_graphs: int = Field(
+        default=64,
+        ge=0,
+        le=MOST_TOKENS,
+        description="torch on a GPU: tokens of the largest decode step that is captured in a CUDA "
+        "graph; 0 captures none.",
+    )
     dtype: Dtype = Field(default="auto", description="Weights in memory; auto is as stored.")
     threads: int | None = Field(default=None, gt=0, description="CPU threads; absent, all cores.")
     cache_tokens: int = Field(default=16_384, ge=64, description="Tokens that the cache holds.")
-    block_size: int = Field(default=16, gt=0, description="Tokens in a block of the cache.")
+    block_size: int | None = Field(
+        default=None,
+        gt=0,
+        description="Tokens in a block of the cache; absent, 64 on a GPU and 16 on a CPU.",
+    )
     step_tokens: int = Field(default=256, gt=0, description="Tokens read in one step.")
     running: int = Field(default=32, gt=0, description="Requests answered at once.")
     queue: int = Field(default=256, gt=0, description="Requests that may wait; more get 429.")
@@ -128,12 +152,28 @@ class RuntimeSettings(BaseSettings):
         """The form of the matrices in memory."""
         return {"fp8": Storage.KEPT, "int8": Storage.INT8}.get(self.dtype, Storage.WIDE)
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether one process of the torch engine puts its model there."""
+        return self.device == "cuda" or (self.device == "auto" and torch.cuda.is_available())
+
+    @property
+    def cache_block_size(self) -> int:
+        """As asked, or what the device's kernels like best."""
+        return self.block_size or (GPU_BLOCK_SIZE if self.on_gpu else CPU_BLOCK_SIZE)
+
+    @property
+    def gpu_wishes(self) -> Wishes:
+        """What is asked of kernels for GPUs."""
+        return Wishes(self.gpu_attention, self.gpu_fp8, self.gpu_graphs, self.cache_block_size)
+
     def engine_options(self, *, mtp: bool) -> EngineOptions:
         """The engine's share; `mtp` says whether the model has a module to draft with."""
+        block_size = self.cache_block_size
         drafts = Speculation.MTP if mtp else Speculation.LOOKUP
         return EngineOptions(
-            blocks=self.cache_tokens // self.block_size,
-            block_size=self.block_size,
+            blocks=self.cache_tokens // block_size,
+            block_size=block_size,
             step_tokens=self.step_tokens,
             running=self.running,
             queue=self.queue,

@@ -101,10 +101,13 @@ async def test_health_and_metrics_tell_what_happened(client: httpx.AsyncClient) 
     await complete(client)
     await client.post("/v1/completions", json={**TEXT, "stream": True})
     health = (await client.get("/healthz")).json()
+    kernels = health.pop("kernels")
     assert health == {"status": "ok", "running": 0, "waiting": 0}
+    assert kernels.keys() == {"attention", "experts", "dense", "steps"}
     text = (await client.get("/metrics")).text
     assert "treadle_runtime_tokens_answered_total 12.0" in text
     assert "treadle_runtime_cache_used_ratio 0.0" in text
+    assert f'attention="{kernels["attention"]}"' in text
     assert "treadle_runtime_first_token_seconds_count 2.0" in text
 
 

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from treadle.model_runtime.errors import EngineStopped, NotServed
 from treadle.model_runtime.grammar import GrammarCompiler
+from treadle.model_runtime.kernels.report import report
 from treadle.model_runtime.server.answering import Answering
 from treadle.model_runtime.server.batch_api import BatchApi
 from treadle.model_runtime.server.bodies import BodyLimit
@@ -117,7 +118,15 @@ class Api:
         if not service.alive:
             raise EngineStopped
         load = service.load()
-        return JSONResponse({"status": "ok", "running": load.running, "waiting": load.waiting})
+        serving = report(self.answering.served.checkpoint.model)
+        return JSONResponse(
+            {
+                "status": "ok",
+                "running": load.running,
+                "waiting": load.waiting,
+                "kernels": dict(serving),
+            }
+        )
 
     async def metrics_text(self) -> Response:
         """Prometheus' text."""

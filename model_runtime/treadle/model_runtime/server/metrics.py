@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Info, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from treadle.model_runtime.kernels.report import report
 from treadle.model_runtime.server.generation import Served
 from treadle.model_runtime.service import EngineService
 
@@ -51,6 +52,10 @@ class Metrics:
     def __init__(self, served: Served) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_EngineCollector(served.service))
+        kernels = Info(
+            "treadle_runtime_kernels", "What serves each part of a model", registry=self._registry
+        )
+        kernels.info(dict(report(served.checkpoint.model)))
         self._registry.register(served.timing.first_token)
         self._registry.register(served.timing.between_tokens)
         self._requests = Counter(

@@ -1,4 +1,5 @@
-"""Triton kernels for decode: attention over the latent cache, and the chosen experts.
+"""Kernels for GPUs: decode over the latent cache, the chosen experts, FP8 products, CUDA graphs.
 
-Their numbers are checked in Triton's interpreter; their speed on a GPU has not been measured yet.
+Their numbers are checked in Triton's interpreter and their code by compiling it; none of it has run
+on a GPU yet. `benchmarks/gpu.py` checks and measures it on one.
 """

@@ -40,12 +40,13 @@ def sort_picks(chosen: Tensor, experts: int) -> Sorted:
     """Deal picks into tiles, with shapes that depend on the number of picks alone.
 
     Args:
-        chosen: Expert numbers, (tokens, top_experts), int64.
+        chosen: Expert numbers, (tokens, top_experts), int64; those past the last stand for
+            experts of other ranks, and their tiles are empty.
         experts: How many there are.
     """
-    flat = chosen.flatten()
+    flat = chosen.flatten().clamp(max=experts)
     picks, device = flat.numel(), flat.device
-    counts = torch.zeros(experts, dtype=torch.int64, device=device)
+    counts = torch.zeros(experts + 1, dtype=torch.int64, device=device)
     counts.scatter_add_(0, flat, torch.ones_like(flat))
     padded = (counts + TILE - 1) // TILE * TILE
     ends = padded.cumsum(0)
@@ -55,11 +56,11 @@ def sort_picks(chosen: Tensor, experts: int) -> Sorted:
     first = counts.cumsum(0) - counts
     place = begins[own] + torch.arange(picks, device=device) - first[own]
     # Every expert met pads by less than a tile.
-    tiles = triton.cdiv(picks, TILE) + min(experts, picks)
+    tiles = triton.cdiv(picks, TILE) + min(experts + 1, picks)
     pick = torch.full((tiles * TILE,), picks, dtype=torch.int64, device=device)
     pick[place] = order
     starts = torch.arange(tiles, device=device) * TILE
-    return Sorted(pick, torch.searchsorted(ends, starts, right=True))
+    return Sorted(pick, torch.searchsorted(ends[:experts], starts, right=True))
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # no stubs
@@ -145,17 +146,17 @@ def mixed_experts(
         up: See `gate`.
         down: See `gate`.
         weights: (tokens, top_experts), float32.
-        chosen: Expert numbers, (tokens, top_experts), int64.
+        chosen: Expert numbers, (tokens, top_experts), int64; those past the last are left out.
 
     Returns:
-        (tokens, hidden), in the dtype of `x`; sums are float32.
+        (tokens, hidden), float32.
     """
     experts, width, hidden = gate.shape
     tokens, tops = chosen.shape
     found = sort_picks(chosen, experts)
     picks, tiles = tokens * tops, found.expert.numel()
     middle = torch.empty(picks, width, dtype=x.dtype, device=x.device)
-    answers = torch.empty(picks, hidden, dtype=torch.float32, device=x.device)
+    answers = torch.zeros(picks, hidden, dtype=torch.float32, device=x.device)
     sizes = {"TILE": TILE, "COLUMNS": COLUMNS, "INNER": INNER}
     _gate_up[(tiles, triton.cdiv(width, COLUMNS))](
         x.contiguous(), gate, up, found.pick, found.expert, middle,
@@ -165,4 +166,4 @@ def mixed_experts(
         middle, down, weights.flatten().contiguous(), found.pick, found.expert, answers,
         picks, experts, hidden, width, **sizes,
     )  # fmt: skip
-    return answers.view(tokens, tops, hidden).sum(dim=1).to(x.dtype)
+    return answers.view(tokens, tops, hidden).sum(dim=1)

@@ -1,0 +1,1 @@
+"""flashinfer-ai/flashinfer, as far as MLA goes."""
