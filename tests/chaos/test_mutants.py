@@ -28,7 +28,7 @@ def test_there_are_enough_mutants() -> None:
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree."""
     copy = tmp_path_factory.mktemp("mutants") / "original"
-    skip = shutil.ignore_patterns("node_modules", "__pycache__", ".venv", "web", "dist")
+    skip = shutil.ignore_patterns("node_modules", "__pycache__", ".venv")
     for part in PARTS:
         source = REPOSITORY / part
         if source.is_dir():
