@@ -91,6 +91,8 @@ async def test_a_run_does_not_park_over_a_signal_it_has_not_seen(engine: Engine)
     async with asyncio.timeout(60):
         while (await engine.row(run))[0] != "queued":  # noqa: ASYNC110 - it is in SQL
             await asyncio.sleep(0.02)
+        while not engine.bell.rung:  # noqa: ASYNC110 - after the commit
+            await asyncio.sleep(0.02)
     assert engine.bell.rung == [run]
 
 

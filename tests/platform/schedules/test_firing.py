@@ -127,7 +127,9 @@ async def test_cancel_ends_the_run_that_goes_on(
         (await client.get(f"/v1/runs/{fire['run']}")).json()["status"]
         for fire in await fires(client, made)
     ]
-    assert statuses == ["cancelled", "queued"]
+    *before, last = statuses  # more than one where a second passed before it fired
+    assert set(before) == {"cancelled"}
+    assert last == "queued"
 
 
 async def test_jitter_delays_the_run_and_not_the_instant(
