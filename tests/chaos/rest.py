@@ -77,6 +77,11 @@ class Rest:
         shown: Json = self.ask("GET", f"/v1/runs/{run}")
         return shown
 
+    def newest_runs(self) -> set[str]:
+        """The ids of the newest of all runs, a page of them."""
+        shown: Json = self.ask("GET", "/v1/runs")
+        return {item["id"] for item in shown["items"]}
+
     def ended(self, run: str, *, within_s: float = 60.0) -> Json:
         """The run at its end; raises if that does not come."""
         return self.until(run, lambda shown: shown["status"] in ENDED, within_s=within_s)

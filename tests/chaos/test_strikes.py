@@ -105,9 +105,11 @@ def test_an_api_killed_while_it_accepts_accepts_once(watched: Watched, moment: M
     around, scenario, tag = watched.world, BY_NAME["chain"], f"strike-api-{moment}"
     inputs = f'"tag":"{tag}"'.encode()
     trap = Trap(lambda text: inputs in text.replace(b'\\"', b'"'), moment, of="api")
+    known = around.rest.newest_runs()
     watched.interceptor.arm(trap)
     run = start(around, scenario, tag)
     assert trap.sprung.is_set()
+    assert around.rest.newest_runs() - known == {run}
     shown = People(around).look_after(run, tag, within_s=WITHIN_S)
     assert faults(around, scenario, tag, shown, spare_calls=0) == []
 
