@@ -231,9 +231,9 @@ class RunHost:
     async def _all_done(self, timeout_s: float) -> bool:
         """Wait for the runs of now and for those that a claim under way still brings."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s), self._claim_lock:
-                pass
             async with asyncio.timeout(timeout_s):
+                async with self._claim_lock:
+                    pass
                 while tasks := [one.task for one in self._active.values() if one.task is not None]:
                     await asyncio.wait(tasks)
         return not self._active
