@@ -3,13 +3,15 @@
 Everything is real: `treadle up` with its embedded PostgreSQL and Valkey, API, one worker and one
 scheduler; keys, row-level security, fences and fsync on. Each call posts to a stored agent and
 waits for its run's end; afterwards the database is asked whether every one of them succeeded.
+Then the engine alone: the same without HTTP and Celery, in one process, as engines are called that
+are libraries.
 
     python benchmarks/engine.py [--seconds 6] [--only noop,llm-3] [--peers dbos,restate] [--json F]
 
 It needs `wrk` (Debian: apt-get install wrk). Peers are measured where they are installed, else
 left out with a line that says so: see `peers/README.md`. The machine should do nothing else; what
-it did is in the last column, in cores. CPU is ms per run over all processes of a stack, without
-the load and the model.
+it did is in the column `others`, in cores, and how fast a core was in the last. CPU is ms per run
+over all processes of a stack, without the load and the model.
 """
 
 import argparse
@@ -19,12 +21,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from peers import registry
-from stack import database, load, model, service
-from stack.cpu import Meter
+from stack import alone, database, load, model, service
+from stack.cpu import Meter, core_speed
 from stack.figures import Figures, header, line
 from stack.workloads import WORKLOADS, Workload
 
@@ -125,6 +127,9 @@ def measure_all(arguments: argparse.Namespace, home: Path, found: list[Figures])
                         found.append(say(ours.measure(workload, connections)))
                     except Unfit as reason:
                         print(f"left out: {reason}")
+            if not arguments.only:
+                for figures in alone.measure(place, model_url, seconds=arguments.seconds):
+                    found.append(say(figures))
             options = registry.Options(
                 database_url=place.database_url,
                 model_url=model_url,
@@ -139,7 +144,8 @@ def measure_all(arguments: argparse.Namespace, home: Path, found: list[Figures])
 
 
 def say(figures: Figures) -> Figures:
-    """Print as it comes."""
+    """Print as it comes, with what the machine gave at the time."""
+    figures = replace(figures, core=core_speed())
     print(line(figures), flush=True)
     return figures
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+from stack import database
 from stack.figures import Figures
 
-from peers.in_process import PROGRAMS, database_named, peers_python
+from peers.in_process import PROGRAMS, peers_python
 from peers.registry import Options
 from peers.served import measure_paths, wait_for
 
@@ -22,7 +23,7 @@ def measure(options: Options) -> Iterator[Figures]:
             connection.execute(f"CREATE DATABASE {name}")
         row = connection.execute("SELECT current_setting('data_directory')").fetchone()
     assert row is not None
-    urls = [database_named(options, name) for name in NAMES]
+    urls = [database.sibling(options.database_url, name) for name in NAMES]
     arguments = [str(options.port), options.model_url, *urls]
     with (options.home / "dbos.log").open("wb") as log:
         process = subprocess.Popen(

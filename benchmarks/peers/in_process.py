@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stack.figures import Figures
 
-from peers.registry import NotInstalled, Options
+from peers.registry import NotInstalled
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -39,9 +39,3 @@ def run_program(
                 yield replace(Figures(**json.loads(line)), stack=stack)
     if process.returncode != 0:
         raise RuntimeError(f"{name} ended with {process.returncode}")
-
-
-def database_named(options: Options, name: str) -> str:
-    """The address of another database on the same server."""
-    head, _, query = options.database_url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}?{query}"

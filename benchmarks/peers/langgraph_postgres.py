@@ -6,7 +6,7 @@ import psycopg
 from stack import database
 from stack.figures import Figures
 
-from peers.in_process import database_named, peers_python, run_program
+from peers.in_process import peers_python, run_program
 from peers.registry import Options
 
 NAME = "peer_langgraph"
@@ -18,7 +18,7 @@ def measure(options: Options) -> Iterator[Figures]:
     with psycopg.connect(options.database_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {NAME}")
     try:
-        url = database_named(options, NAME)
+        url = database.sibling(options.database_url, NAME)
         before = database.count(url)
         arguments = [str(options.seconds), options.model_url, url]
         yield from run_program(python, "langgraph_runs.py", arguments, stack="langgraph+postgres")

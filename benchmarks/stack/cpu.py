@@ -95,6 +95,14 @@ def _busy() -> float:
     return (user + nice + system + irq + soft + steal) * _TICK_S
 
 
+def core_speed(*, turns: int = 2_000_000) -> float:
+    """Million turns a second of a loop that does nothing, on one core, now."""
+    began = time.process_time()
+    for _ in range(turns):
+        pass
+    return turns / (time.process_time() - began) / 1e6
+
+
 def memory_mb(roots: Sequence[int], *, named: str = "") -> float:
     """Memory of process trees in MiB, what is shared divided among its sharers (PSS)."""
     total = 0

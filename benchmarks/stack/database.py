@@ -59,3 +59,9 @@ def count(url: str, *, settle: bool = True) -> Counts:
     assert row is not None
     assert size is not None
     return Counts(int(row[0]), int(row[1]), int(row[2]), int(size[0]), row[3])
+
+
+def sibling(url: str, name: str) -> str:
+    """The address of another database on the same server."""
+    head, _, query = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}?{query}"

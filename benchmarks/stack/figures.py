@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figures:
-    """One workload on one stack; `None` where it does not apply."""
+    """One workload on one stack; `None` where it does not apply.
+
+    Attributes:
+        core: How fast a core was right after it, in million turns of a loop a second: virtual
+            machines are not always as fast as they were a minute ago.
+    """
 
     stack: str
     workload: str
@@ -19,6 +24,7 @@ class Figures:
     transactions: float | None = None
     bytes: float | None = None
     other_cores: float | None = None
+    core: float | None = None
 
 
 _COLUMNS = (
@@ -31,6 +37,7 @@ _COLUMNS = (
     ("transactions", "transact", "8.3f"),
     ("bytes", "bytes", "8.0f"),
     ("other_cores", "others", "7.2f"),
+    ("core", "core", "6.1f"),
 )
 
 

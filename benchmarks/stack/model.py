@@ -78,7 +78,11 @@ class Endpoint(asyncio.Protocol):
             self._transport.write(answer)
         else:
             loop = asyncio.get_running_loop()
-            loop.call_later(int(pause[1]) / 1000, self._transport.write, answer)
+            loop.call_later(int(pause[1]) / 1000, self._answer, answer)
+
+    def _answer(self, answer: bytes) -> None:
+        if not self._transport.is_closing():  # the load leaves in the middle
+            self._transport.write(answer)
 
 
 async def _serve(port: int) -> None:

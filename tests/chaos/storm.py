@@ -229,11 +229,12 @@ class Storm:
 
     def _strike(self, name: str) -> None:
         with self._lock:
-            if self.report.total_kills >= self._plan.kills:
-                self._calm.set()
+            if self._calm.is_set():
                 return
             self._world.kill_known(name, signal.SIGTERM if self._plan.is_gentle else signal.SIGKILL)
             self.report.kills[name] += 1
+            if self.report.total_kills >= self._plan.kills:
+                self._calm.set()
         if name == "worker":
             self._clock.killed()
 
