@@ -313,7 +313,9 @@ def _is_doubled(problem: str) -> bool:
 def run_storm(around: World, plan: Plan) -> Report:
     """Do it in a world that runs already."""
     report = Storm(around, plan).run()
-    report.faults = [line for line in around.service.lines if '"run.crashed"' in line]
+    report.faults = [
+        line for line in around.service.lines if '"run.crashed"' in line or '"loop.fault"' in line
+    ]
     return report
 
 

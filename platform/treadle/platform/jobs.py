@@ -10,10 +10,10 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import uuid4
 
 from kombu import Connection, Producer
-from kombu.exceptions import OperationalError
 from typing_extensions import override
 
 from treadle.platform.engine.ids import RunId
@@ -126,10 +126,10 @@ class _Publisher(threading.Thread):
                 headers=_headers(),
                 retry=False,
             )
-        except (OperationalError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - kombu's, redis-py's or the socket's: the thread must live
             self._deaf_until = time.monotonic() + _PAUSE_S
             self._close()
-            log.warning("bell.broken", runs=len(runs), reason=str(error))
+            log.warning("bell.broken", runs=len(runs), reason=repr(error))
 
     def _open(self) -> Producer:
         if self._producer is None:
@@ -140,7 +140,8 @@ class _Publisher(threading.Thread):
     def _close(self) -> None:
         connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
-            connection.release()
+            with suppress(Exception):  # it is broken already, as often as not
+                connection.release()
 
 
 def _headers() -> dict[str, object]:

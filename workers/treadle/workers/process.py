@@ -35,6 +35,7 @@ from treadle.platform.housekeeping.keeper import Housekeeper, Terms
 from treadle.platform.installation import installation_secret
 from treadle.platform.jobs import Bell
 from treadle.platform.log import get_log
+from treadle.platform.loops import keep_going
 from treadle.platform.metrics.instruments import SWEPT
 from treadle.platform.metrics.publisher import Publisher
 from treadle.platform.runs.launch import Launcher
@@ -199,7 +200,7 @@ class SchedulerService:
         self._speaker.start()
         self._clock.start()
         self._courier.start()
-        self._task = asyncio.create_task(self._work())
+        self._task = keep_going(self._work, name="sweeps")
         log.info("scheduler.started", process=os.getpid())
 
     def ring(self, runs: Sequence[RunId]) -> None:

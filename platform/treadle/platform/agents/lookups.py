@@ -22,6 +22,7 @@ from treadle.platform.db.rls import APP_ROLE
 from treadle.platform.engine.connections import CONNECT_TIMEOUT_S
 from treadle.platform.engine.errors import DatabaseAway
 from treadle.platform.errors import NotFound
+from treadle.platform.loops import keep_going
 
 _SELECT: LiteralString = """
 SELECT id, name, template, version, origin, sha256, settings, connections, triggers, created_at,
@@ -57,7 +58,7 @@ class AgentLookups:
 
     def start(self) -> None:
         """Begin to answer, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._work(), name="agent-lookups")
+        self._task = keep_going(self._work, name="agent-lookups")
 
     async def stop(self) -> None:
         """Stop; who still waits gets no answer."""
@@ -88,10 +89,11 @@ class AgentLookups:
     async def _answer(self, workspace: WorkspaceId, wanted: Sequence[_Wanted]) -> None:
         try:
             found = await self._look_up(workspace, {one.agent for one in wanted})
-        except (psycopg.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - also a fault of ours: nobody waits for ever
             await self._drop()
+            is_away = isinstance(error, psycopg.Error | OSError)
             for one in wanted:
-                _fail(one, DatabaseAway(str(error)))
+                _fail(one, DatabaseAway(str(error)) if is_away else error)
             return
         for one in wanted:
             record = found.get(one.agent)

@@ -15,10 +15,11 @@ from treadle.platform.engine import statements
 from treadle.platform.engine.arrays import array
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.entries import dump
-from treadle.platform.engine.errors import CommitRefused, DatabaseAway, KeyTaken
+from treadle.platform.engine.errors import DatabaseAway, KeyTaken
 from treadle.platform.engine.ids import RunId
 from treadle.platform.engine.writer import Done
 from treadle.platform.idempotency.repository import KeyedAnswer
+from treadle.platform.loops import keep_going
 
 MOST_RUNS = 256
 _TRIES = 3
@@ -76,7 +77,7 @@ class Acceptance:
 
     def start(self) -> None:
         """Begin to accept, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._work(), name="acceptance")
+        self._task = keep_going(self._work, name="acceptance")
 
     async def stop(self) -> None:
         """Stop; who still waits gets no answer."""
@@ -108,14 +109,14 @@ class Acceptance:
     async def _settle(self, batch: Sequence[tuple[NewRun, asyncio.Future[datetime]]]) -> None:
         try:
             accepted = await self._insert([run for run, _ in batch])
-        except CommitRefused as refusal:
+        except DatabaseAway as away:
+            _fail(batch, away)
+        except Exception as error:  # noqa: BLE001 - refused, or a fault of ours: nobody waits for ever
             if len(batch) > 1:
                 for item in batch:  # one bad run must not fail the others
                     await self._settle([item])
                 return
-            _fail(batch, refusal)
-        except DatabaseAway as away:
-            _fail(batch, away)
+            _fail(batch, error)
         else:
             _tell(batch, accepted)
             due = [run.id for run, _ in batch if run.wake_at is None and run.id in accepted]

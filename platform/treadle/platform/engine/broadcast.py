@@ -17,6 +17,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from treadle.platform.log import get_log
+from treadle.platform.loops import keep_going
 
 MOST_PENDING = 10_000
 _PAUSE_S = 0.5
@@ -40,7 +41,7 @@ class Speaker:
 
     def start(self) -> None:
         """Begin to speak, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._work(), name="speaker")
+        self._task = keep_going(self._work, name="speaker")
 
     async def stop(self) -> None:
         """Give what is pending a moment, then stop."""
@@ -99,7 +100,7 @@ class Listener:
 
     def start(self) -> None:
         """Begin to listen, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._work(), name="listener")
+        self._task = keep_going(self._work, name="listener")
 
     async def stop(self) -> None:
         """Stop listening."""

@@ -44,6 +44,7 @@ from treadle.platform.engine.sweep import RING_AGAIN_S, Sweeper
 from treadle.platform.engine.turns import ANY_PRIORITY, Turns
 from treadle.platform.engine.writer import Committed, LogWriter
 from treadle.platform.log import get_log
+from treadle.platform.loops import keep_going
 from treadle.platform.metrics.instruments import ACTIVE, BELL_SECONDS, CLAIMED, COMMIT_RUNS, SWEPT
 from treadle.platform.metrics.instruments import COMMITS as COMMITS_MADE
 from treadle.platform.metrics.records import observe_run
@@ -182,8 +183,12 @@ class RunHost:
         self.ring(await self._take_back())
         self._overflowed = True
         self._work.set()
-        loops = (self._claim_loop(), self._beat_loop(), self._sweep_loop(), self._signal_loop())
-        self._tasks = [asyncio.create_task(loop) for loop in loops]
+        self._tasks = [
+            keep_going(self._claim_loop, name="claims"),
+            keep_going(self._beat_loop, name="beats"),
+            keep_going(self._sweep_loop, name="sweeps"),
+            keep_going(self._signal_loop, name="signals"),
+        ]
         log.info("worker.started", worker=self._options.name, runs=len(self._pending))
 
     def ring(self, runs: Iterable[RunId]) -> None:
@@ -428,6 +433,9 @@ class RunHost:
                 self._signalled_all()
                 async with self._claim_lock:
                     found += await self._take_back()
+                # Bells may be lost, and with them what another's sweep has just rung for.
+                self._overflowed = True
+                self._work.set()
             except DatabaseAway as away:
                 log.warning("sweep.failed", reason=str(away))
                 continue

@@ -6,7 +6,7 @@ travels with something else.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +23,7 @@ from treadle.platform.engine.entries import Entry
 from treadle.platform.engine.errors import CommitRefused, DatabaseAway
 from treadle.platform.engine.leases import Commit, Lease, Release, RunStatus
 from treadle.platform.log import get_log
+from treadle.platform.loops import keep_going
 
 LINGER_S = 0.004
 START_LINGER_S = 0.05
@@ -79,7 +80,7 @@ class LogWriter:
 
     def start(self) -> None:
         """Begin to commit, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._work(), name="log-writer")
+        self._task = keep_going(self._work, name="log-writer")
 
     async def stop(self) -> None:
         """Stop; what is not committed by now never will be. `flush` comes first."""
@@ -156,17 +157,19 @@ class LogWriter:
 
     async def _carry_out(self, batch: Sequence[Commit]) -> None:
         try:
-            await self._commit(batch)
-        except CommitRefused as refusal:
+            done = await self._write(batch)
+        except Exception as error:  # refused, or a fault of ours: no run waits for ever
             if len(batch) == 1:
                 log.exception("commit.refused", run_id=str(batch[0].lease.run))
-                batch[0].lease.fail(refusal)
+                is_refused = isinstance(error, CommitRefused)
+                batch[0].lease.fail(error if is_refused else CommitRefused(repr(error)))
                 return
             for commit in batch:  # one bad write must not fail the others
                 await self._carry_out([commit])
+        else:
+            self._conclude(batch, done)
 
-    async def _commit(self, batch: Sequence[Commit]) -> None:
-        done = await self._write(batch)
+    def _conclude(self, batch: Sequence[Commit], done: Mapping[UUID, Done]) -> None:
         committed: list[Committed] = []
         for commit in batch:
             row = done.get(commit.lease.run)

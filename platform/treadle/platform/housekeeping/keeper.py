@@ -20,6 +20,7 @@ from treadle.platform.housekeeping.retention import (
     prune_keys,
 )
 from treadle.platform.log import get_log
+from treadle.platform.loops import keep_going
 from treadle.platform.usage.fold import fold_usage
 
 FOLD_S = 5.0
@@ -56,8 +57,8 @@ class Housekeeper:
 
     def start(self) -> None:
         """Begin, on the running loop."""
-        loops = (self._fold_loop(), self._round_loop())
-        self._tasks = [asyncio.create_task(loop, name="housekeeping") for loop in loops]
+        loops = (self._fold_loop, self._round_loop)
+        self._tasks = [keep_going(loop, name="housekeeping") for loop in loops]
 
     async def stop(self) -> None:
         """Stop; what was not done is done by another process, or later."""

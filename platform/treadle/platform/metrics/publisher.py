@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from treadle.platform.engine.connections import EngineConnection
 from treadle.platform.engine.errors import CommitRefused, DatabaseAway
+from treadle.platform.loops import keep_going
 from treadle.platform.metrics.snapshot import take_snapshot, write_snapshot
 from treadle.platform.metrics.statements import PUBLISH, RETIRE
 
@@ -31,7 +32,7 @@ class Publisher:
 
     def start(self) -> None:
         """Begin, on the running loop."""
-        self._task = asyncio.create_task(self._work(), name="metrics")
+        self._task = keep_going(self._work, name="metrics")
 
     async def publish(self) -> None:
         """Write the numbers of now; raises `DatabaseAway`."""

@@ -18,6 +18,7 @@ from treadle.platform.engine.errors import DatabaseAway
 from treadle.platform.engine.hints import COMMITS, Hint, read_hints
 from treadle.platform.engine.ids import RunId
 from treadle.platform.log import get_log
+from treadle.platform.loops import keep_going
 from treadle.platform.runs.repository import read_log
 from treadle.platform.runs.views import LogRow
 
@@ -115,7 +116,7 @@ class Feeds:
 
     def start(self) -> None:
         """Begin to ask for news, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._poll(), name="feeds")
+        self._task = keep_going(self._poll, name="feeds")
 
     async def stop(self) -> None:
         """Ask no more."""

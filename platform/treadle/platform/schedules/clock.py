@@ -19,6 +19,7 @@ from treadle.platform.engine.hints import CANCELS
 from treadle.platform.engine.ids import RunId
 from treadle.platform.errors import PlatformError
 from treadle.platform.log import get_log
+from treadle.platform.loops import keep_going
 from treadle.platform.runs.launch import Launcher
 from treadle.platform.schedules.firing import Firing
 from treadle.platform.schedules.repository import read_schedule, update_schedule
@@ -87,8 +88,10 @@ class Clock:
 
     def start(self) -> None:
         """Begin to tick, on the running loop."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._tick()), loop.create_task(self._count())]
+        self._tasks = [
+            keep_going(self._tick, name="schedules"),
+            keep_going(self._count, name="schedules-ended"),
+        ]
 
     async def stop(self) -> None:
         """Stop; a transaction under way is rolled back."""
@@ -115,9 +118,6 @@ class Clock:
             except (DBAPIError, OSError) as error:
                 log.warning("schedules.tick_failed", reason=str(error))
                 pause = _AFTER_FAILURE_S
-            except Exception:  # the edge: other schedules must go on
-                log.exception("schedules.tick_crashed")
-                pause = _AFTER_FAILURE_S
             await asyncio.sleep(pause)
 
     async def _count(self) -> None:
@@ -127,8 +127,6 @@ class Clock:
                 await self.count_ends()
             except (DBAPIError, OSError) as error:
                 log.warning("schedules.count_failed", reason=str(error))
-            except Exception:  # as above
-                log.exception("schedules.count_crashed")
 
     async def _until_next(self) -> float:
         async with self._database.as_engine() as tx:

@@ -7,6 +7,7 @@ from contextlib import suppress
 import httpx
 
 from treadle.platform.log import get_log
+from treadle.platform.loops import keep_going
 from treadle.platform.tracing.spans import Span, write_spans
 
 MOST_PENDING = 10_000
@@ -35,7 +36,7 @@ class Exporter:
 
     def start(self) -> None:
         """Begin, on the running loop."""
-        self._task = asyncio.create_task(self._work(), name="tracing")
+        self._task = keep_going(self._work, name="tracing")
 
     def add(self, span: Span) -> None:
         """Send this soon. While the collector is away the oldest are dropped."""

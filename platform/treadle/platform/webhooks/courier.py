@@ -24,6 +24,7 @@ from treadle.platform.db.database import Database
 from treadle.platform.db.ids import WorkspaceId
 from treadle.platform.errors import NotFound
 from treadle.platform.log import get_log
+from treadle.platform.loops import keep_going
 from treadle.platform.webhooks.repository import (
     Delivery,
     Webhook,
@@ -90,7 +91,7 @@ class Courier:
 
     def start(self) -> None:
         """Begin, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._work(), name="courier")
+        self._task = keep_going(self._work, name="courier")
 
     async def stop(self) -> None:
         """Stop; what is under way is sent again by whoever comes next."""
