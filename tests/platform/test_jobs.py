@@ -3,14 +3,15 @@
 import asyncio
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
-import redis.asyncio as redis
+from redis.exceptions import ConnectionError as NoConnection
 
 from treadle.platform.db.ids import new_id
 from treadle.platform.embedded.wheels import valkey_binary
+from treadle.platform.engine.broadcast import open_redis
 from treadle.platform.engine.ids import RunId
 from treadle.platform.jobs import QUEUE, Bell
 
@@ -21,7 +22,7 @@ AWAY_S = 4.0
 
 
 @contextmanager
-def broker(port: int) -> Iterator[None]:
+def broker(port: int) -> Generator[None]:
     command = [str(valkey_binary()), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with subprocess.Popen(command, cwd="/tmp", stdout=subprocess.DEVNULL) as process:  # noqa: S108 - keeps nothing there
         try:
@@ -38,14 +39,14 @@ def free_port() -> int:
 
 
 async def ring_until_heard(bell: Bell, url: str) -> None:
-    async with redis.Redis.from_url(url) as client, asyncio.timeout(30):
+    async with open_redis(url) as client, asyncio.timeout(30):
         while True:
             bell.ring([RunId(new_id())])
             await asyncio.sleep(0.1)
             try:
                 if await client.llen(QUEUE):
                     return
-            except redis.ConnectionError:
+            except NoConnection:
                 continue
 
 
