@@ -18,11 +18,26 @@ and row-level security adds `workspace_id = …` to every query."""
 _BIND = text("SELECT set_config('role', :role, true), set_config('app.ws', :workspace, true)")
 
 
+_NOTICES_SILENCE = {
+    # A host that vanished answers nothing: without these a statement would wait for hours.
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",  # ms; counts where something was sent and not acknowledged
+}
+"""Parameters of libpq. Sockets of the same machine ignore them."""
+
+
 def driver_url(url: str) -> URL:
-    """Accept `postgres://` and `postgresql://` alike and name our driver."""
+    """Accept `postgres://` and `postgresql://` alike, name our driver, and give up on dead hosts.
+
+    What the URL itself says of that has precedence.
+    """
     if url.startswith("postgres://"):
         url = "postgresql://" + url.removeprefix("postgres://")
-    return make_url(url).set(drivername="postgresql+psycopg")
+    asked = make_url(url)
+    parameters = _NOTICES_SILENCE | dict(asked.query)
+    return asked.set(drivername="postgresql+psycopg", query=parameters)
 
 
 class Database:
