@@ -15,12 +15,12 @@ from treadle.model_runtime.config import DenseConfig
 from treadle.model_runtime.embedded import embedded_model
 from treadle.model_runtime.engine import Engine, EngineOptions
 from treadle.model_runtime.gguf import GgufFile
-from treadle.model_runtime.model import Drafter, Wanted
+from treadle.model_runtime.model import Reader, Wanted
 from treadle.model_runtime.quant import gguf_blocks
 from treadle.model_runtime.request import Limits, Request, Sampling
 from treadle.model_runtime.speculate import Speculation
 
-ROUNDS = 300
+ROUNDS = 2_000
 QUESTION = "Write a long story about a weaver and her loom."
 
 
@@ -28,20 +28,21 @@ def draft_figures(*, real_time: bool) -> dict[str, float]:
     """The gain of MTP drafts at batch 1: in the kernel, by its steps, and through the engine."""
     checkpoint = load_checkpoint(TINY, builder=build_fastest)
     model = checkpoint.model
-    assert isinstance(model, Drafter), "this measures the fused kernels"
+    assert isinstance(model, Reader), "this measures the fused kernels"
+    assert model.reads_ahead
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    vocabulary = model.config.vocab_size
     cache = torch.randn(model.cache_layers, 512, model.cache_width)
-    hidden = torch.randn(2, model.config.hidden_size)
-    one, two = (lay_out([Span([1, 2][:new], 96, range(256))]) for new in (1, 2))
-    pair = lay_out([Span([1, 2], 97, range(256), first=1)])
+    one = lay_out([Span([1], 96, range(256))])
+    best = int(model.read(one, cache, [1])[1].argmax())
+    two = lay_out([Span([1, best], 96, range(256))])  # the draft holds: the module reads both
+    assert model.read(two, cache, [2], [Wanted(1)], tokens=vocabulary)[2][0].held == 2
     with undisturbed(real_time):
         plain, verify, draft = _best(
-            lambda: model.logits(model.states(one, cache)),
-            lambda: model.logits(model.states(two, cache)),
-            lambda: model.drafts(
-                pair, hidden, cache, [Wanted(1)], tokens=model.config.vocab_size, confidence=0.0
-            ),
+            lambda: model.read(one, cache, [1]),
+            lambda: model.read(two, cache, [2]),
+            lambda: model.read(two, cache, [2], [Wanted(1)], tokens=vocabulary),
         )
     engines = [
         _Run(checkpoint, EngineOptions(speculation=Speculation.OFF)),
@@ -57,9 +58,9 @@ def draft_figures(*, real_time: bool) -> dict[str, float]:
     return {
         "plain_ms": plain * 1e3,
         "verify_two_ms": verify * 1e3,
-        "draft_ms": draft * 1e3,
+        "verify_two_and_draft_ms": draft * 1e3,
         "accepted_per_step_of_one_draft": accepted,
-        "gain_in_the_kernel": (1 + accepted) * plain / (verify + draft),
+        "gain_in_the_kernel": (1 + accepted) * plain / draft,
         "plain_tokens_per_s": engines[0].rate,
         "mtp_tokens_per_s": engines[1].rate,
         "mtp_of_one_draft_tokens_per_s": engines[2].rate,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+import torch
 from pydantic import JsonValue
 from tests.model_runtime.mtp_reference import MtpReference
 from tests.model_runtime.shapes import fields, reference, tokens_of
@@ -29,12 +30,13 @@ class Letters:
         return "".join(chr(33 + token) for token in tokens)
 
 
-def small_model(**changes: JsonValue) -> Decoder:
+def small_model(*, dtype: torch.dtype = torch.float32, **changes: JsonValue) -> Decoder:
     """Two layers of the architecture with random weights, and one MTP module."""
     shape = {**SMALL, **changes}
     config = fields("plain", **shape, num_nextn_predict_layers=1)
     theirs = MtpReference.random(reference(fields("plain", **shape)), depth=1)
-    return load_model(MemoryArchive(theirs.stored()), parse_config(config))
+    stored = {name: tensor.to(dtype) for name, tensor in theirs.stored().items()}
+    return load_model(MemoryArchive(stored), parse_config(config))
 
 
 def request(

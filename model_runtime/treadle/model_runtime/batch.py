@@ -8,9 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,16 @@ class Batch:
         made = cls((), (), 1, tokens.device)
         made.__dict__.update(tokens=tokens, positions=positions, slots=slots, groups=tuple(groups))
         return made
+
+    @cached_property
+    def ranked(self) -> list[int]:
+        """For each span, where it was given."""
+        return sorted(range(len(self.order)), key=self.order.__getitem__)
+
+    def as_given(self, items: Sequence[Item]) -> list[Item]:
+        """What belongs to the spans, in the order in which these were given."""
+        by_index = dict(zip(self.ranked, items, strict=True))
+        return [by_index[index] for index in range(len(items))]
 
     @property
     def rows(self) -> int:

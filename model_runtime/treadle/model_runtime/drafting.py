@@ -12,9 +12,9 @@ from collections.abc import Sequence as Items
 from torch import Tensor
 
 from treadle.model_runtime.model import Wanted
-from treadle.model_runtime.request import Sampling
 from treadle.model_runtime.runner import Reading, Runner
 from treadle.model_runtime.sampling import Place, choose
+from treadle.model_runtime.scheduler import Work
 from treadle.model_runtime.sequence import Sequence
 
 
@@ -24,24 +24,26 @@ class MtpDrafting:
     def __init__(self, runner: Runner, *, vocabulary: int, confidence: float) -> None:
         self._runner, self._vocabulary, self._confidence = runner, vocabulary, confidence
 
+    def read(self, work: Items[Work], counts: Items[int]) -> list[Reading]:
+        """One pass over all work; where the model can, it drafts in the same call.
+
+        It drafts before anybody has chosen, behind the tokens that it would draw itself: those
+        that `choose` draws where nothing but temperature shapes the scores. For whoever needs
+        more, and who reads on behind blocks of others, `draft` does it afterwards.
+        """
+        wanted = [_wanted(item, count) for item, count in zip(work, counts, strict=True)]
+        if not self._runner.reads_ahead or all(item.count < 0 for item in wanted):
+            return self._runner.read(work)
+        return self._runner.read(work, wanted, tokens=self._vocabulary, confidence=self._confidence)
+
     def draft(self, readings: Items[Reading], counts: Items[int]) -> None:
         """As many drafts for each as `counts` says; those without read on all the same."""
-        sequences = [reading.work.sequence for reading in readings]
-        samplings = [sequence.request.sampling for sequence in sequences]
-        if any(counts) and all(map(_is_simple, samplings)):
-            wanted = [
-                Wanted(count, sampling.temperature, sampling.seed)
-                for count, sampling in zip(counts, samplings, strict=True)
-            ]
-            found = self._runner.drafts(
-                readings, wanted, tokens=self._vocabulary, confidence=self._confidence
-            )
-            if found is not None:
-                for sequence, drafts in zip(sequences, found, strict=True):
-                    sequence.drafts = drafts
-                return
-        states = self._runner.read_mtp(readings)
-        self._draft_in_turn(dict(zip(sequences, counts, strict=True)), states)
+        pairs = zip(readings, counts, strict=True)
+        left = [(reading, count) for reading, count in pairs if not _take_guessed(reading, count)]
+        if left:
+            states = self._runner.read_mtp([reading for reading, _ in left])
+            wanted = {reading.work.sequence: count for reading, count in left}
+            self._draft_in_turn(wanted, states)
 
     def _draft_in_turn(self, wanted: dict[Sequence, int], states: Tensor) -> None:
         """One call of the model for each further draft; `states` is (sequences, hidden)."""
@@ -64,9 +66,26 @@ class MtpDrafting:
                 sequence.drafts.append(choice.token)
 
 
-def _is_simple(sampling: Sampling) -> bool:
-    """The best token, or a draw from the plain distribution."""
-    return not (sampling.filters or sampling.penalises or sampling.logit_bias)
+def _wanted(work: Work, count: int) -> Wanted:
+    """What the model shall draft for one piece of work; see `MtpDrafting.read`."""
+    sequence = work.sequence
+    request, sampling = sequence.request, sequence.request.sampling
+    shaped = sampling.filters or sampling.penalises or sampling.logit_bias or request.grammar
+    if (shaped and work.completes) or 0 < work.start == sequence.reused:
+        return Wanted(-1)
+    following = None if work.completes else sequence.tokens[work.end]
+    return Wanted(count, sampling.temperature, sampling.seed, following)
+
+
+def _take_guessed(reading: Reading, count: int) -> bool:
+    """Whether the model read on in the same call, behind what was chosen then."""
+    sequence, guessed = reading.work.sequence, reading.guessed
+    if guessed is None or guessed.held != sequence.computed - reading.work.start:
+        return False
+    if guessed.newest != sequence.tokens[sequence.computed]:
+        return False
+    sequence.drafts = guessed.drafts[:count]
+    return True
 
 
 def _place(sequence: Sequence) -> Place:

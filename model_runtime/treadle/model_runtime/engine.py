@@ -20,7 +20,7 @@ from treadle.model_runtime.model import Decoder
 from treadle.model_runtime.request import Choice, FinishReason, Progress, Request
 from treadle.model_runtime.runner import Reading, Runner
 from treadle.model_runtime.sampling import Place, choose
-from treadle.model_runtime.scheduler import Scheduler, SchedulerLimits
+from treadle.model_runtime.scheduler import Scheduler, SchedulerLimits, Work
 from treadle.model_runtime.sequence import Sequence
 from treadle.model_runtime.speculate import Speculation, look_up, verified
 from treadle.model_runtime.transcript import Detokenizer, Transcript
@@ -139,13 +139,21 @@ class Engine:
         work = self.scheduler.plan()
         if not work:
             return progress
-        readings = self._runner.read(work)
+        readings = self._read(work)
         self.counts.steps += 1
         self.counts.read += sum(item.count for item in work)
         progress += self._take(readings)
         self._draft([reading for reading in readings if self._holds(reading.work.sequence)])
         self._settle(readings)
         return progress
+
+    def _read(self, work: Items[Work]) -> list[Reading]:
+        """One pass over all work, with a first try at the next drafts."""
+        if not self._mtp:
+            return self._runner.read(work)
+        most = self._most_drafts(len(work))
+        counts = [min(most, self._room_behind(item)) if item.completes else 0 for item in work]
+        return self._drafting.read(work, counts)
 
     def _end_late(self) -> list[Progress]:
         now = self._clock()
@@ -211,7 +219,7 @@ class Engine:
             rows.append(reading.logits)
         chosen: dict[str, list[Choice]] = {}
         if rows:
-            logits = torch.cat(rows)[:, : self._tokenizer.size]
+            logits = (torch.cat(rows) if len(rows) > 1 else rows[0])[:, : self._tokenizer.size]
             for owner, choice in zip(owners, choose(logits, places), strict=True):
                 chosen.setdefault(owner, []).append(choice)
         return chosen
@@ -286,9 +294,9 @@ class Engine:
         What it read stays in the cache, for whoever continues the same text.
         """
         if self._mtp and readings:
-            most = min(self._options.mtp_tokens, self._options.mtp_rows // len(readings) - 1)
+            most = self._most_drafts(len(readings))
             counts = [
-                max(min(most, self._room(reading.work.sequence)), 0) if _goes_on(reading) else 0
+                min(most, self._room(reading.work.sequence)) if _goes_on(reading) else 0
                 for reading in readings
             ]
             self._drafting.draft(readings, counts)
@@ -300,6 +308,16 @@ class Engine:
                 sequence.drafts = self._allowed(
                     sequence, look_up(sequence.tokens, self._options.lookup_tokens)
                 )
+
+    def _most_drafts(self, requests: int) -> int:
+        """By MTP for each of them."""
+        fit = self._options.mtp_rows // requests - 1
+        return max(min(self._options.mtp_tokens, fit), 0)
+
+    def _room_behind(self, work: Work) -> int:
+        """Drafts that there is room for in any case when all that is read now holds."""
+        positions = self.longest - work.end - 1
+        return max(min(self._room(work.sequence) - 1, positions), 0)
 
     def _room(self, sequence: Sequence) -> int:
         """Drafts that its length leaves room for, beside the token that follows in any case."""

@@ -69,28 +69,55 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Drafts wanted behind one request's newest token, and how they are drawn; see `noise`."""
+    """What the MTP module shall do for one request behind the tokens of a step.
+
+    Attributes:
+        count: Drafts wanted; with fewer than none the module does not read either.
+        temperature, seed: How they, and the tokens before them, are drawn; see `noise`.
+        following: The token after the step's last, if it is known already.
+    """
 
     count: int
     temperature: float = 0
     seed: int = 0
+    following: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guessed:
+    """What the MTP module guessed for one request.
+
+    Attributes:
+        held: Of the step's tokens, those that it took to be right.
+        newest: The token that it took to follow them.
+        drafts: Guesses for the tokens behind that one.
+    """
+
+    held: int
+    newest: int
+    drafts: list[int]
 
 
 @runtime_checkable
-class Drafter(Protocol):
-    """A decoder whose MTP module drafts several tokens in one call."""
+class Reader(Protocol):
+    """A decoder that takes a whole step in one call."""
 
-    def drafts(
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether its MTP module can draft in the same call."""
+        ...
+
+    def read(
         self,
         batch: Batch,
-        hidden: Tensor,
         cache: Tensor,
-        wanted: Sequence[Wanted],
+        scored: Sequence[int],
+        wanted: Sequence[Wanted] = (),
         *,
-        tokens: int,
-        confidence: float,
-    ) -> list[list[int]] | None:
-        """As `FusedModel.drafts`."""
+        tokens: int = 0,
+        confidence: float = 0.0,
+    ) -> tuple[Tensor, Tensor, list[Guessed]]:
+        """As `FusedModel.read`."""
         ...
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from treadle.model_runtime.batch import Batch, Span, lay_out
-from treadle.model_runtime.model import Decoder, Drafter, Wanted
+from treadle.model_runtime.model import Decoder, Guessed, Reader, Wanted
 from treadle.model_runtime.scheduler import Work
 from treadle.model_runtime.sequence import Sequence
 from treadle.model_runtime.steady import SteadyModel
@@ -23,11 +23,13 @@ class Reading:
         states: After each token read, (tokens, hidden).
         logits: After each token from the last known one on, (1 + drafts, vocabulary); none if
             known tokens are left to read.
+        guessed: What the MTP module guessed in the same call, if it was asked to.
     """
 
     work: Work
     states: Tensor
     logits: Tensor | None
+    guessed: Guessed | None = None
 
 
 class Runner:
@@ -35,6 +37,7 @@ class Runner:
 
     def __init__(self, model: Decoder, *, blocks: int, block_size: int, mtp: bool) -> None:
         self._model, self._block_size = model, block_size
+        self._reader = model if isinstance(model, Reader) else None
         layers = model.cache_layers - (0 if mtp else model.mtp_depth)
         # The last block is nobody's: rows that only fill up a step of fixed shape write there.
         shape = (layers, (blocks + 1) * block_size, model.cache_width)
@@ -47,18 +50,44 @@ class Runner:
         hidden = model.config.hidden_size if mtp else 0
         self._tails = lazy_zeros((blocks, hidden), dtype=model.dtype, device=model.device)
 
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether the MTP module can draft in the call that reads."""
+        return self._reader is not None and self._reader.reads_ahead
+
     @torch.inference_mode()
-    def read(self, work: Items[Work]) -> list[Reading]:
-        """One pass of the trunk over all work."""
+    def read(
+        self,
+        work: Items[Work],
+        wanted: Items[Wanted] = (),
+        *,
+        tokens: int = 0,
+        confidence: float = 0.0,
+    ) -> list[Reading]:
+        """One pass of the trunk over all work; drafts too, if `wanted`, as `FusedModel.read`."""
         spans = [Span(item.tokens, item.start, item.sequence.blocks) for item in work]
+        scored = [1 + len(item.sequence.drafts) if item.completes else 0 for item in work]
         batch = self._lay_out(spans)
-        states = self._model.states(batch, self._cache)
-        if any(item.end // self._block_size > item.start // self._block_size for item in work):
-            self._keep_tails(batch, states)
-        parts = [
-            states[row : row + item.count] for row, item in zip(batch.order, work, strict=True)
+        guessed: list[Guessed | None] = [None] * len(work)
+        if self._reader is not None:
+            counts = [scored[index] for index in batch.ranked]
+            asked = [wanted[index] for index in batch.ranked] if wanted else ()
+            states, rows, found = self._reader.read(
+                batch, self._cache, counts, asked, tokens=tokens, confidence=confidence
+            )
+            if wanted:
+                guessed = [*batch.as_given(found)]
+            logits = batch.as_given(torch.split(rows, counts)) if len(work) > 1 else [rows]
+        else:
+            states = self._model.states(batch, self._cache)
+            ends = [row + item.count for row, item in zip(batch.order, work, strict=True)]
+            last = [states[end - count : end] for end, count in zip(ends, scored, strict=True)]
+            logits = [*torch.split(self._model.logits(torch.cat(last)), scored)]
+        self._keep_tails(work, batch, states)
+        return [
+            Reading(item, states[row : row + item.count], part if item.completes else None, guess)
+            for item, row, part, guess in zip(work, batch.order, logits, guessed, strict=True)
         ]
-        return self._with_logits(work, parts)
 
     @torch.inference_mode()
     def read_mtp(self, readings: Items[Reading]) -> Tensor:
@@ -93,30 +122,6 @@ class Runner:
         return self._mtp_states(spans, torch.split(states, 1))
 
     @torch.inference_mode()
-    def drafts(
-        self, readings: Items[Reading], wanted: Items[Wanted], *, tokens: int, confidence: float
-    ) -> list[list[int]] | None:
-        """As `read_mtp` and then `read_drafts` until all are drafted, in one call of the model.
-
-        Returns:
-            The drafts of each reading; nothing if this model has no such call.
-        """
-        if not isinstance(self._model, Drafter):
-            return None
-        spans, before = zip(*[self._pairs(reading) for reading in readings], strict=True)
-        batch = self._lay_out(spans)
-        hidden = before[0] if len(before) == 1 else self._in_rows(batch, before)
-        ranked = sorted(range(len(spans)), key=batch.order.__getitem__)
-        asked = [wanted[index] for index in ranked]
-        found = self._model.drafts(
-            batch, hidden, self._cache, asked, tokens=tokens, confidence=confidence
-        )
-        if found is None:
-            return None
-        by_index = dict(zip(ranked, found, strict=True))
-        return [by_index[index] for index in range(len(spans))]
-
-    @torch.inference_mode()
     def logits(self, states: Tensor) -> Tensor:
         """(rows, hidden) to (rows, vocabulary)."""
         return self._model.logits(states)
@@ -140,21 +145,18 @@ class Runner:
     def _lay_out(self, spans: Items[Span]) -> Batch:
         return lay_out(spans, block_size=self._block_size, device=self._model.device)
 
-    def _with_logits(self, work: Items[Work], parts: Items[Tensor]) -> list[Reading]:
-        """Apply the head to all rows that are wanted, in one go."""
-        counts = [1 + len(item.sequence.drafts) if item.completes else 0 for item in work]
-        wanted = [part[len(part) - count :] for part, count in zip(parts, counts, strict=True)]
-        logits = torch.split(self._model.logits(torch.cat(wanted)), counts)
-        return [
-            Reading(item, part, rows if item.completes else None)
-            for item, part, rows in zip(work, parts, logits, strict=True)
-        ]
-
-    def _keep_tails(self, batch: Batch, states: Tensor) -> None:
+    def _keep_tails(self, work: Items[Work], batch: Batch, states: Tensor) -> None:
+        """Keep the state after the last token of each block that was read to its end."""
         if not self._tails.shape[1]:
             return
-        last = (batch.slots + 1) % self._block_size == 0
-        self._tails[batch.slots[last] // self._block_size] = states[last]
+        size = self._block_size
+        rows, blocks = list[int](), list[int]()
+        for item, row in zip(work, batch.order, strict=True):
+            full = range(item.start // size, item.end // size)
+            rows += [row + (number + 1) * size - 1 - item.start for number in full]
+            blocks += item.sequence.blocks[full.start : full.stop]
+        if rows:
+            self._tails[blocks] = states[rows]
 
     def _pairs(self, reading: Reading) -> tuple[Span, Tensor]:
         """The tokens for the MTP module to read, and the state before each of them."""

@@ -1,7 +1,7 @@
 """The structures of `cpu/model.h` for ctypes, and the functions of `cpu/entry.cpp`."""
 
 import ctypes
-from ctypes import POINTER, Structure, c_bool, c_float, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_bool, c_float, c_int32, c_int64, c_uint64, c_void_p
 from pathlib import Path
 
 
@@ -89,12 +89,26 @@ class CStep(Structure):
     ]
 
 
-class CChain(Structure):
-    """`Chain`."""
+class CAsked(Structure):
+    """`Asked`."""
 
     _fields_ = [
-        *((name, c_void_p) for name in ("last", "counts", "temperatures", "seeds")),
-        *((name, c_void_p) for name in ("out", "made")),
+        ("count", c_int32),
+        ("temperature", c_float),
+        ("seed", c_uint64),
+        ("following", c_int64),
+        ("newest", c_int64),
+        ("held", c_int32),
+        ("made", c_int32),
+    ]
+
+
+class CAhead(Structure):
+    """`Ahead`."""
+
+    _fields_ = [
+        ("of", c_void_p),
+        ("out", c_void_p),
         ("most", c_int32),
         ("vocabulary", c_int32),
         ("confidence", c_float),
@@ -122,7 +136,7 @@ class Library:
         self._kernels = c_void_p(kernels)
         name = self._library.treadle_name
         name.restype, name.argtypes = ctypes.c_char_p, [c_void_p]
-        for entry in (library.treadle_trunk, library.treadle_draft, library.treadle_drafts):
+        for entry in (library.treadle_trunk, library.treadle_draft, library.treadle_read):
             entry.restype = c_bool
         self.variant: str = name(self._kernels).decode()
 
@@ -150,14 +164,21 @@ class Library:
         if not fits:
             raise RowOutside(int(step.rows))
 
-    def drafts(self, model: CModel, step: CStep, *, hidden: int, chain: CChain) -> None:
-        """Run MTP module 0 and let it go on behind its own drafts; raises `RowOutside`."""
-        fits: bool = self._library.treadle_drafts(
+    def read(
+        self, model: CModel, step: CStep, *, x: int, scored: int, scores: int, ahead: CAhead | None
+    ) -> None:
+        """All layers, the head on the tokens that are `scored`, and drafts behind them.
+
+        Raises `RowOutside`.
+        """
+        fits: bool = self._library.treadle_read(
             self._kernels,
             ctypes.byref(model),
             ctypes.byref(step),
-            c_void_p(hidden),
-            ctypes.byref(chain),
+            c_void_p(x),
+            c_void_p(scored),
+            c_void_p(scores),
+            None if ahead is None else ctypes.byref(ahead),
         )
         if not fits:
             raise RowOutside(int(step.rows))

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
-from itertools import accumulate
+from ctypes import addressof, c_int64
 from typing import TypeAlias
 
 import torch
@@ -10,10 +10,10 @@ from torch import Tensor
 
 from treadle.model_runtime.batch import Batch
 from treadle.model_runtime.config import DeepseekConfig, DenseConfig, ModelConfig
-from treadle.model_runtime.kernels.abi import CChain, CStep, Library
+from treadle.model_runtime.kernels.abi import CAhead, CAsked, CStep, Library
 from treadle.model_runtime.kernels.describe import Memory, Parts, describe, embedding_of
 from treadle.model_runtime.kernels.packing import LANES, pack, stored
-from treadle.model_runtime.model import Wanted
+from treadle.model_runtime.model import Guessed, Wanted
 from treadle.model_runtime.rope import frequencies, rotation, rotation_scale
 
 SEED_MASK = (1 << 64) - 1
@@ -75,50 +75,56 @@ class FusedModel:
         del kept
         return x
 
-    def drafts(
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether `read` can draft: it needs an MTP module, and embeddings that C++ can look up."""
+        return self.mtp_depth > 0 and bool(self._model.embedding.data)
+
+    def read(
         self,
         batch: Batch,
-        hidden: Tensor,
         cache: Tensor,
-        wanted: Sequence[Wanted],
+        scored: Sequence[int],
+        wanted: Sequence[Wanted] = (),
         *,
-        tokens: int,
-        confidence: float,
-    ) -> list[list[int]] | None:
-        """Let MTP module 0 read on and guess; the drafts of each span, in the batch's order.
+        tokens: int = 0,
+        confidence: float = 0.0,
+    ) -> tuple[Tensor, Tensor, list[Guessed]]:
+        """A whole step: all layers, the head, and drafts for the next step.
 
         Args:
-            batch: Tokens for the module, up to each request's newest.
-            hidden: The state before each, (tokens, hidden).
+            batch: The tokens; drafts to verify are each request's last.
             cache: The cache, all layers.
-            wanted: For each span; their blocks have room for what is drafted.
+            scored: For each span, how many of its last tokens the head is applied to: those from
+                the last known one on.
+            wanted: For each span, if `reads_ahead`; their blocks have room for what is drafted. MTP
+                module 0 reads the tokens that hold if each next one is drawn plainly, and guesses
+                on behind them.
             tokens: How many there are; the head may be wider.
             confidence: A draft is left out, and all behind it, if the module gives less than this
                 probability to all of them being right.
 
         Returns:
-            Nothing if the kernel cannot look up embeddings itself.
+            The states after the last norm, (tokens, hidden), and (sum of `scored`, vocabulary),
+            both float32 and in the batch's order; what was guessed for each span in `wanted`.
         """
-        if not self._model.embedding.data:
-            return None
-        most = max(item.count for item in wanted)
-        hidden = hidden.contiguous()
-        step, kept = self._step(batch, cache, layers=self.config.layers + 1, ahead=most)
-        out, made = array("q", bytes(8 * most * len(wanted))), array("i", [0] * len(wanted))
-        ends = array("i", accumulate(len(span.tokens) for span in batch.spans))
-        columns: list[array[int] | array[float]] = [
-            array("i", [end - 1 for end in ends]),
-            array("i", [item.count for item in wanted]),
-            array("f", [item.temperature for item in wanted]),
-            array("Q", [item.seed & SEED_MASK for item in wanted]),
-            out,
-            made,
-        ]
-        chain = CChain(*[column.buffer_info()[0] for column in columns], most, tokens, confidence)
-        self._library.drafts(self._model, step, hidden=hidden.data_ptr(), chain=chain)
+        x = self._embedded(batch)
+        layers = self.config.layers + bool(wanted)
+        most = max((item.count for item in wanted), default=0)
+        step, kept = self._step(batch, cache, layers=layers, ahead=max(most, 1) if wanted else 0)
+        scores = torch.empty(sum(scored), self._model.head.n)
+        counts = array("i", scored)
+        guesses = _Guesses(wanted, max(most, 1))
+        self._library.read(
+            self._model,
+            step,
+            x=x.data_ptr(),
+            scored=counts.buffer_info()[0],
+            scores=scores.data_ptr(),
+            ahead=guesses.ahead(tokens, confidence) if wanted else None,
+        )
         del kept
-        rows = range(0, most * len(wanted), most)
-        return [list(out[row : row + count]) for row, count in zip(rows, made, strict=True)]
+        return x, scores, guesses.found()
 
     def _embedded(self, batch: Batch) -> Tensor:
         """Room for the embeddings if the kernel looks them up, or they; (tokens, hidden)."""
@@ -155,6 +161,31 @@ class FusedModel:
             cache.shape[1],
         )
         return step, kept
+
+
+class _Guesses:
+    """What each request asks for, and room for the answers; it must outlive the call."""
+
+    def __init__(self, wanted: Sequence[Wanted], most: int) -> None:
+        self._most = most
+        self._asked = (CAsked * len(wanted))(*map(_asked, wanted))
+        self._out = (c_int64 * (len(wanted) * most))()
+
+    def ahead(self, tokens: int, confidence: float) -> CAhead:
+        out = addressof(self._out)
+        return CAhead(addressof(self._asked), out, self._most, tokens, confidence)
+
+    def found(self) -> list[Guessed]:
+        rows = range(0, len(self._out), self._most)
+        return [
+            Guessed(asked.held, asked.newest, self._out[row : row + asked.made])
+            for asked, row in zip(self._asked, rows, strict=True)
+        ]
+
+
+def _asked(wanted: Wanted) -> CAsked:
+    following = -1 if wanted.following is None else wanted.following
+    return CAsked(wanted.count, wanted.temperature, wanted.seed & SEED_MASK, following)
 
 
 def _numbers(batch: Batch, ahead: int) -> list[Numbers]:

@@ -21,7 +21,7 @@
 #include "steps.h"
 
 namespace treadle {
-const Kernels kernels_avx2 = {"avx2", avx2::trunk, avx2::draft, avx2::drafts,
+const Kernels kernels_avx2 = {"avx2", avx2::trunk, avx2::draft, avx2::read,
     avx2::logits, avx2::multiply_all};
 }
 #if defined(__clang__)

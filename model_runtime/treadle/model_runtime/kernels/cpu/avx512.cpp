@@ -21,7 +21,7 @@
 #include "steps.h"
 
 namespace treadle {
-const Kernels kernels_avx512 = {"avx512", avx512::trunk, avx512::draft, avx512::drafts,
+const Kernels kernels_avx512 = {"avx512", avx512::trunk, avx512::draft, avx512::read,
     avx512::logits, avx512::multiply_all};
 }
 #if defined(__clang__)

@@ -45,14 +45,28 @@ bool fits(const treadle::Model& model, const treadle::Step& step) {
   return true;
 }
 
+// Whether every request has the tokens that are scored, all in a row.
+bool fits(const treadle::Step& step, const int32_t* scored) {
+  for (int r = 0, row = 0; r < step.requests; r++) {
+    const int begin = row;
+    while (row < step.tokens && step.request[row] == r) row++;
+    if (scored[r] < 0 || scored[r] > row - begin || row == begin) return false;
+    if (r + 1 == step.requests && row != step.tokens) return false;
+  }
+  return true;
+}
+
 // Whether what is drafted stays within its blocks and the positions that there are.
-bool fits(const treadle::Step& step, const treadle::Chain& chain) {
-  for (int r = 0; r < step.requests; r++) {
-    const int row = chain.last[r];
-    if (row < 0 || row >= step.tokens || step.request[row] != r) return false;
-    const int64_t end = step.positions[row] + std::max(chain.counts[r], 1);
+bool fits(const treadle::Model& model, const treadle::Step& step, const int32_t* scored, const treadle::Ahead& ahead) {
+  if (!step.ids || !model.modules) return false;
+  for (int t = 0; t < step.tokens; t++) {
+    const int r = step.request[t];
+    const treadle::Asked& asked = ahead.of[r];
+    if (asked.count < 0) continue;
+    const int64_t end = step.positions[t] + std::max(asked.count, 1) + 1;
     if (end > step.turns || end > (step.edges[r + 1] - step.edges[r]) * step.block_size) return false;
-    if (chain.counts[r] > chain.most) return false;
+    if (asked.count > ahead.most || asked.following >= model.embedding.n) return false;
+    if (asked.following < 0 && !scored[r]) return false;
   }
   return true;
 }
@@ -64,7 +78,7 @@ extern "C" {
 // The kernels of this name, or the best for this processor if it is empty; null if it lacks them.
 const void* treadle_kernels(const char* name) { return find(name); }
 const char* treadle_name(const void* kernels) { return ((const Kernels*)kernels)->name; }
-// Both say whether the step fitted; if not, nothing was done.
+// These say whether the step fitted; if not, nothing was done.
 bool treadle_trunk(const void* kernels, const treadle::Model* model, const treadle::Step* step, float* x) {
   if (!fits(*model, *step)) return false;
   ((const Kernels*)kernels)->trunk(*model, *step, x);
@@ -76,10 +90,11 @@ bool treadle_draft(const void* kernels, const treadle::Model* model, const tread
   ((const Kernels*)kernels)->draft(*model, *step, hidden, x, depth);
   return true;
 }
-bool treadle_drafts(const void* kernels, const treadle::Model* model, const treadle::Step* step,
-                    const float* hidden, const treadle::Chain* chain) {
-  if (!step->ids || !fits(*model, *step) || !fits(*step, *chain) || !model->modules) return false;
-  ((const Kernels*)kernels)->drafts(*model, *step, hidden, *chain);
+bool treadle_read(const void* kernels, const treadle::Model* model, const treadle::Step* step, float* x,
+                  const int32_t* scored, float* scores, const treadle::Ahead* ahead) {
+  if (!fits(*model, *step) || !fits(*step, scored)) return false;
+  if (ahead && !fits(*model, *step, scored, *ahead)) return false;
+  ((const Kernels*)kernels)->read(*model, *step, x, scored, scores, ahead);
   return true;
 }
 void treadle_logits(const void* kernels, const treadle::Model* model, const float* states, int count, float* out) {

@@ -45,17 +45,24 @@ class Forward {
   static void shape(Routing& r, const Model& m, int tokens);
   static void shape(Scratch& s, const Model& m, int tokens);
 
-  // x (tokens, hidden), changed in place by layer `index`.
-  void block(int index, Scratch& s, float* x);
+  // x (tokens, hidden), changed in place by layer `index`: first what each token leaves in the
+  // cache, then what it takes from it.
+  void block(int index, Scratch& s, float* x) {
+    enter(index, s, x);
+    leave(index, s, x);
+  }
+  void enter(int index, Scratch& s, const float* x);
+  void leave(int index, Scratch& s, float* x);
   void norm_rows(const float* x, const float* weight, Buffer& out, int offset = 0);
   void norm(const float* x, const float* weight);
   void project(const Matrix& w, const Buffer& x, Buffer& y, int count, bool narrow);
   void add_projection(const Matrix& w, const Buffer& x, float* y, int count);
 
  private:
-  void latent_attention(const Layer& layer, float* cache, Scratch& s);
   void latent_rows(const Layer& layer, float* cache, Scratch& s);
-  void grouped_attention(const Layer& layer, float* cache, Scratch& s);
+  void latent_attention(const Layer& layer, float* cache, Scratch& s);
+  void grouped_rows(float* cache, Scratch& s);
+  void grouped_attention(float* cache, Scratch& s);
   void feed_forward(const Layer& layer, Scratch& s, float* x);
   void mixture(const Layer& layer, Scratch& s, float* x);
   void route(const Layer& layer);
@@ -151,12 +158,19 @@ inline void Forward::add_projection(const Matrix& w, const Buffer& x, float* y, 
   me_.wait();
 }
 
-inline void Forward::block(int index, Scratch& s, float* x) {
+inline void Forward::enter(int index, Scratch& s, const float* x) {
   const Layer& layer = model_.layer[index];
   float* cache = step_.cache + index * step_.layer_stride;
   norm(x, layer.attention_norm);
   project(layer.down, normed_, s.down, step_.tokens, false);
-  if (model_.kv_heads) grouped_attention(layer, cache, s);
+  if (model_.kv_heads) grouped_rows(cache, s);
+  else latent_rows(layer, cache, s);
+}
+
+inline void Forward::leave(int index, Scratch& s, float* x) {
+  const Layer& layer = model_.layer[index];
+  float* cache = step_.cache + index * step_.layer_stride;
+  if (model_.kv_heads) grouped_attention(cache, s);
   else latent_attention(layer, cache, s);
   add_projection(layer.out, s.heads, x, step_.tokens);
   norm(x, layer.mlp_norm);
@@ -183,7 +197,6 @@ inline void Forward::latent_rows(const Layer& layer, float* cache, Scratch& s) {
 inline void Forward::latent_attention(const Layer& layer, float* cache, Scratch& s) {
   const Model& m = model_;
   const int per_head = m.nope + m.rope, key = m.kv_rank + m.rope;
-  latent_rows(layer, cache, s);
   if (m.q_rank) project(layer.query_up, s.down, s.query, step_.tokens, true);
   Buffer& query = m.q_rank ? s.query : s.down;
   const int first = me_.begin(m.heads), last = me_.end(m.heads);
@@ -216,7 +229,8 @@ inline void Forward::latent_attention(const Layer& layer, float* cache, Scratch&
   me_.wait();
 }
 
-inline void Forward::grouped_attention(const Layer& layer, float* cache, Scratch& s) {
+// Rotate queries and keys, write keys and values.
+inline void Forward::grouped_rows(float* cache, Scratch& s) {
   const Model& m = model_;
   const int width = m.rope, keys = m.kv_heads * width, queries = m.heads * width;
   for (int t = me_.begin(step_.tokens); t < me_.end(step_.tokens); t++) {
@@ -226,6 +240,11 @@ inline void Forward::grouped_attention(const Layer& layer, float* cache, Scratch
     std::copy(row + queries, row + queries + 2 * keys, cache + step_.slot(t) * step_.width);
   }
   me_.wait();
+}
+
+inline void Forward::grouped_attention(float* cache, Scratch& s) {
+  const Model& m = model_;
+  const int width = m.rope, keys = m.kv_heads * width;
   const int shared = m.heads / m.kv_heads;
   const int pieces = m.kv_heads * step_.tokens;  // one key head of one token
   for (int i = me_.begin(pieces); i < me_.end(pieces); i++) {

@@ -72,23 +72,30 @@ struct Step {
   int visible(int token) const { return (int)(positions[token] + 1 - first); }
 };
 
-struct Chain {  // how far to draft behind a step's last tokens, and with which noise
-  const int32_t* last;         // (requests): the row of each one's newest token
-  const int32_t* counts;       // (requests): drafts wanted
-  const float* temperatures;   // (requests): 0 takes the best token
-  const uint64_t* seeds;       // (requests)
-  int64_t* out;                // (requests, most)
-  int32_t* made;               // (requests): how many were drafted
-  int32_t most, vocabulary;    // tokens from `vocabulary` on do not exist
-  float confidence;            // drafts go on while they are all right with this probability
+struct Asked {  // by one request: drafts behind what its tokens choose; the last three are the answer
+  int32_t count;      // drafts wanted; below 0 the module does not read either
+  float temperature;  // 0 takes the best token
+  uint64_t seed;
+  int64_t following;  // the token after its last; below 0 its scores choose
+  int64_t newest;     // the token that the drafts stand behind
+  int32_t held;       // of the step's tokens, those before the newest
+  int32_t made;       // how many were drafted
+};
+
+struct Ahead {
+  Asked* of;                 // (requests)
+  int64_t* out;              // (requests, most)
+  int32_t most, vocabulary;  // tokens from `vocabulary` on do not exist
+  float confidence;          // drafts go on while they are all right with this probability
 };
 
 // x (tokens, hidden): the tokens' embeddings, unless the step has ids; then states after the last norm.
 using Trunk = void (*)(const Model&, const Step&, float* x);
 // MTP module `depth`: x likewise, states before them in `hidden`; result in x.
 using Draft = void (*)(const Model&, const Step&, const float* hidden, float* x, int depth);
-// MTP module 0 on a step with ids, then on its own drafts one by one.
-using Drafts = void (*)(const Model&, const Step&, const float* hidden, const Chain&);
+// The trunk, then the head on the last `scored` tokens of each request, then, unless `ahead` is
+// null, MTP module 0 on what holds of a step with ids and on its own drafts one by one.
+using Read = void (*)(const Model&, const Step&, float* x, const int32_t* scored, float* scores, const Ahead* ahead);
 // rows (count, hidden) to (count, vocabulary).
 using Logits = void (*)(const Model&, const float* states, int count, float* out);
 // y (count, n) = x (count, k) · Wᵀ, for tests and benchmarks of one matrix.
@@ -98,7 +105,7 @@ struct Kernels {
   const char* name;
   Trunk trunk;
   Draft draft;
-  Drafts drafts;
+  Read read;
   Logits logits;
   Multiply multiply;
 };

@@ -16,6 +16,6 @@
 #include "steps.h"
 
 namespace treadle {
-const Kernels kernels_plain = {"plain", plain::trunk, plain::draft, plain::drafts,
+const Kernels kernels_plain = {"plain", plain::trunk, plain::draft, plain::read,
     plain::logits, plain::multiply_all};
 }

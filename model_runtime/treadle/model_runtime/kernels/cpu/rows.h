@@ -26,6 +26,10 @@ struct Buffer {
     const size_t at = m * ld + offset;
     return {values.data() + at, rounded.empty() ? nullptr : rounded.data() + at, ld};
   }
+  void move(int from, int to) {
+    std::copy_n(row(from), ld, row(to));
+    if (!rounded.empty()) std::copy_n(rounded.data() + from * ld, ld, rounded.data() + to * ld);
+  }
   void narrow(int m, size_t from, size_t to) {
     if (rounded.empty()) return;
     for (size_t i = m * ld + from; i < m * ld + to; i++) rounded[i] = to_bf16(values[i]);

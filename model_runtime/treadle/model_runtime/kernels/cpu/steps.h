@@ -44,12 +44,45 @@ static void trunk(const Model& m, const Step& step, float* x) {
   });
 }
 
-static void draft(const Model& m, const Step& step, const float* hidden, float* x, int depth) {
+struct Line {  // tokens of several requests, each with the state before it
+  std::vector<int64_t> ids, positions;
+  std::vector<int32_t> owners;
+  std::vector<float> states;
+
+  void clear() { ids.clear(), positions.clear(), owners.clear(), states.clear(); }
+  void add(int64_t id, int64_t position, int owner, const float* state, int width) {
+    ids.push_back(id), positions.push_back(position), owners.push_back(owner);
+    states.insert(states.end(), state, state + width);
+  }
+  Step of(Step step) const {  // module 0 sees from position 1 on
+    step.tokens = (int)ids.size(), step.first = 1;
+    step.ids = ids.data(), step.positions = positions.data(), step.request = owners.data();
+    return step;
+  }
+};
+
+// Move these rows to the front, ascending: x and what the layer has read of them.
+static inline void keep(const std::vector<int>& rows, int hidden, Forward::Scratch& s, float* x) {
+  for (size_t i = 0; i < rows.size(); i++) {
+    if (rows[i] == (int)i) continue;
+    std::copy_n(x + (size_t)rows[i] * hidden, hidden, x + i * hidden);
+    s.down.move(rows[i], (int)i);
+  }
+}
+
+// One MTP module. With `ends` only those rows come out, side by side: of the others it needs no
+// more than what they leave in the cache.
+static void module(const Model& m, const Step& step, const float* hidden, float* x, int depth,
+                   const std::vector<int>* ends) {
   static thread_local Forward::Scratch s;
   Forward::shape(s, m, step.tokens);
   embed(m, step, x);
   Forward::Scratch* shared = &s;
   const Mtp& mtp = m.mtp[depth];
+  static thread_local Line last;
+  last.clear();
+  if (ends) for (int t : *ends) last.add(step.ids[t], step.positions[t], step.request[t], nullptr, 0);
+  const Step rest = ends ? last.of(step) : step;
   Team::shared(m.threads).run([&, shared](Member& me) {
     Forward forward(m, step, me, *shared);
     forward.norm_rows(hidden, mtp.hidden_norm, shared->pair, m.hidden);
@@ -58,10 +91,18 @@ static void draft(const Model& m, const Step& step, const float* hidden, float* 
       std::fill_n(x + (size_t)t * m.hidden, m.hidden, 0.f);
     me.wait();
     forward.add_projection(mtp.projection, shared->pair, x, step.tokens);
-    forward.block(m.layers + depth, *shared, x);
-    for (int t = me.begin(step.tokens); t < me.end(step.tokens); t++)
+    forward.enter(m.layers + depth, *shared, x);
+    if (ends && me.rank == 0) keep(*ends, m.hidden, *shared, x);
+    if (ends) me.wait();
+    if (!rest.tokens) return;
+    Forward(m, rest, me, *shared).leave(m.layers + depth, *shared, x);
+    for (int t = me.begin(rest.tokens); t < me.end(rest.tokens); t++)
       rms_norm(x + (size_t)t * m.hidden, mtp.norm, m.hidden, m.eps, x + (size_t)t * m.hidden);
   });
+}
+
+static void draft(const Model& m, const Step& step, const float* hidden, float* x, int depth) {
+  module(m, step, hidden, x, depth, nullptr);
 }
 
 static void multiply_all(const Matrix& w, const float* x, int count, float* y, int threads) {
@@ -79,10 +120,9 @@ static void logits(const Model& m, const float* states, int count, float* out) {
 }
 
 // The guess at `position`, with the noise that verifying it will have.
-static inline int64_t guess(const float* scores, const Chain& chain, int request, int64_t position) {
-  const float temperature = chain.temperatures[request];
-  if (temperature == 0) return std::max_element(scores, scores + chain.vocabulary) - scores;
-  return drawn(scores, chain.vocabulary, temperature, chain.seeds[request], position);
+static inline int64_t guess(const float* scores, int vocabulary, const Asked& asked, int64_t position) {
+  if (asked.temperature == 0) return std::max_element(scores, scores + vocabulary) - scores;
+  return drawn(scores, vocabulary, asked.temperature, asked.seed, position);
 }
 
 // The share of a token among all, by its score.
@@ -96,50 +136,78 @@ static inline float share(const float* scores, int count, int64_t token, float t
   return 1.f / total;
 }
 
-static void drafts(const Model& m, const Step& step, const float* hidden, const Chain& chain) {
-  static thread_local std::vector<float> x, states, next, scores, right;
-  static thread_local std::vector<int64_t> ids, positions;
-  static thread_local std::vector<int32_t> owners;
-  x.resize((size_t)step.tokens * m.hidden);
-  draft(m, step, hidden, x.data(), 0);
-  states.clear(), owners.clear(), positions.clear();
+// What the module is to read: of every request the tokens that hold, each one further on, and the
+// newest, which was known or which the scores choose.
+static void follow(const Model& m, const Step& step, const float* x, const int32_t* scored,
+                   const float* scores, const Ahead& ahead, Line& line) {
+  line.clear();
+  for (int r = 0, row = 0; r < step.requests; r++) {
+    const int begin = row;
+    while (row < step.tokens && step.request[row] == r) row++;
+    const float* chosen = scores;
+    scores += (size_t)scored[r] * m.head.n;
+    Asked& asked = ahead.of[r];
+    asked.held = asked.made = 0;
+    if (asked.count < 0) continue;
+    int end = row;
+    asked.newest = asked.following;
+    if (asked.following < 0)
+      for (end -= scored[r];;) {
+        asked.newest = guess(chosen, ahead.vocabulary, asked, step.positions[end++] + 1);
+        if (end == row || step.ids[end] != asked.newest) break;
+        chosen += m.head.n;
+      }
+    asked.held = end - begin;
+    for (int t = begin; t < end; t++)
+      line.add(t + 1 < end ? step.ids[t + 1] : asked.newest, step.positions[t] + 1, r,
+               x + (size_t)t * m.hidden, m.hidden);
+  }
+}
+
+// Draft behind each request's last token of the line.
+static void look_ahead(const Model& m, const Step& step, const Ahead& ahead, Line& line) {
+  static thread_local std::vector<float> x, scores, right;
+  static thread_local std::vector<int> ends;
+  static thread_local Line next;
   right.assign(step.requests, 1.f);  // the probability that all drafts of a request hold
-  for (int r = 0; r < step.requests; r++) {
-    chain.made[r] = 0;
-    if (!chain.counts[r]) continue;
-    const float* row = x.data() + (size_t)chain.last[r] * m.hidden;
-    states.insert(states.end(), row, row + m.hidden);
-    owners.push_back(r);
-    positions.push_back(step.positions[chain.last[r]]);
-  }
-  for (int depth = 0; !owners.empty(); depth++) {
-    scores.resize(owners.size() * (size_t)m.head.n);
-    logits(m, states.data(), (int)owners.size(), scores.data());
-    ids.clear();
-    size_t left = 0;
-    for (size_t i = 0; i < owners.size(); i++) {
-      const int r = owners[i];
-      const float* row = scores.data() + i * m.head.n;
-      const int64_t id = guess(row, chain, r, positions[i] + 1);
-      right[r] *= share(row, chain.vocabulary, id, chain.temperatures[r]);
-      if (right[r] < chain.confidence) continue;
-      chain.out[(size_t)r * chain.most + depth] = id;
-      chain.made[r] = depth + 1;
-      if (depth + 1 == chain.counts[r]) continue;
-      ids.push_back(id);
-      owners[left] = r;
-      positions[left] = positions[i] + 1;
-      std::copy_n(states.data() + i * m.hidden, m.hidden, states.data() + left++ * m.hidden);
+  for (int depth = 0; !line.ids.empty(); depth++, std::swap(line, next)) {
+    ends.clear(), next.clear();
+    for (int t = 0, count = (int)line.ids.size(); t < count; t++) {
+      const bool last = t + 1 == count || line.owners[t + 1] != line.owners[t];
+      if (last && ahead.of[line.owners[t]].count > depth) ends.push_back(t);
     }
-    owners.resize(left), positions.resize(left), states.resize(left * m.hidden);
-    if (!left) return;
-    Step ahead = step;
-    ahead.tokens = (int)left;
-    ahead.ids = ids.data(), ahead.positions = positions.data(), ahead.request = owners.data();
-    next.resize(states.size());
-    draft(m, ahead, states.data(), next.data(), 0);
-    states.swap(next);
+    x.resize(line.states.size());
+    module(m, line.of(step), line.states.data(), x.data(), 0, &ends);
+    scores.resize(ends.size() * (size_t)m.head.n);
+    if (!ends.empty()) logits(m, x.data(), (int)ends.size(), scores.data());
+    for (size_t i = 0; i < ends.size(); i++) {
+      const int r = line.owners[ends[i]];
+      const int64_t position = line.positions[ends[i]] + 1;
+      const float* row = scores.data() + i * m.head.n;
+      Asked& asked = ahead.of[r];
+      const int64_t id = guess(row, ahead.vocabulary, asked, position);
+      right[r] *= share(row, ahead.vocabulary, id, asked.temperature);
+      if (right[r] < ahead.confidence) continue;
+      ahead.out[(size_t)r * ahead.most + depth] = id;
+      asked.made = depth + 1;
+      if (depth + 1 < asked.count) next.add(id, position, r, x.data() + i * m.hidden, m.hidden);
+    }
   }
+}
+
+static void read(const Model& m, const Step& step, float* x, const int32_t* scored, float* scores, const Ahead* ahead) {
+  static thread_local std::vector<float> wanted;
+  static thread_local Line line;
+  trunk(m, step, x);
+  wanted.clear();
+  for (int r = 0, row = 0; r < step.requests; r++) {
+    while (row < step.tokens && step.request[row] == r) row++;
+    wanted.insert(wanted.end(), x + (size_t)(row - scored[r]) * m.hidden, x + (size_t)row * m.hidden);
+  }
+  if (!wanted.empty()) logits(m, wanted.data(), (int)(wanted.size() / m.hidden), scores);
+  if (!ahead) return;
+  follow(m, step, x, scored, scores, *ahead, line);
+  look_ahead(m, step, *ahead, line);
 }
 
 }}  // namespace treadle::TREADLE_ISA
