@@ -109,6 +109,18 @@ def test_a_piece_of_a_prompt_is_followed_by_the_token_that_is_known(
     assert torch.equal(cache, alone)
 
 
+def test_the_module_begins_where_others_have_read_before(model: FusedModel, cache: Tensor) -> None:
+    """It needs the state before the first token, which is not in the batch."""
+    state = model.states(lay_out([Span(CONTEXT, 0, [0, 1, 2, 3])], block_size=SIZE), cache)[3]
+    alone = cache.clone()
+    cache[model.config.layers, 4:8] = 0
+    span = Span(CONTEXT[4:], 4, [0, 1, 2, 3])
+    wanted = Wanted(0, following=79, before=state)
+    model.read(lay_out([span], block_size=SIZE), cache, [0], [wanted], tokens=TOKENS)
+    assert torch.equal(cache[:, :7], alone[:, :7])
+    assert not torch.equal(cache[:, 7], alone[:, 7])
+
+
 def test_whoever_does_not_want_it_is_not_read_on(model: FusedModel, cache: Tensor) -> None:
     """Its neighbour is, and the module's rows of the one stay as they were."""
     spans = [Span([79], 7, [0, 1, 2, 3]), Span([79], 7, [9, 8, 7, 6])]

@@ -29,7 +29,7 @@ class MtpDrafting:
 
         It drafts before anybody has chosen, behind the tokens that it would draw itself: those
         that `choose` draws where nothing but temperature shapes the scores. For whoever needs
-        more, and who reads on behind blocks of others, `draft` does it afterwards.
+        more `draft` does it afterwards.
         """
         wanted = [_wanted(item, count) for item, count in zip(work, counts, strict=True)]
         if not self._runner.reads_ahead or all(item.count < 0 for item in wanted):
@@ -71,7 +71,7 @@ def _wanted(work: Work, count: int) -> Wanted:
     sequence = work.sequence
     request, sampling = sequence.request, sequence.request.sampling
     shaped = sampling.filters or sampling.penalises or sampling.logit_bias or request.grammar
-    if (shaped and work.completes) or 0 < work.start == sequence.reused:
+    if shaped and work.completes:
         return Wanted(-1)
     following = None if work.completes else sequence.tokens[work.end]
     return Wanted(count, sampling.temperature, sampling.seed, following)

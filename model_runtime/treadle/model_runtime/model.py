@@ -75,12 +75,15 @@ class Wanted:
         count: Drafts wanted; with fewer than none the module does not read either.
         temperature, seed: How they, and the tokens before them, are drawn; see `noise`.
         following: The token after the step's last, if it is known already.
+        before: The state before the step's first token, (hidden), float32, if the module has not
+            read that token yet: where a request reads on behind blocks of others.
     """
 
     count: int
     temperature: float = 0
     seed: int = 0
     following: int | None = None
+    before: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy
 import torch
@@ -71,7 +71,7 @@ class Runner:
         guessed: list[Guessed | None] = [None] * len(work)
         if self._reader is not None:
             counts = [scored[index] for index in batch.ranked]
-            asked = [wanted[index] for index in batch.ranked] if wanted else ()
+            asked = [self._behind(work[i], wanted[i]) for i in batch.ranked] if wanted else ()
             states, rows, found = self._reader.read(
                 batch, self._cache, counts, asked, tokens=tokens, confidence=confidence
             )
@@ -158,13 +158,23 @@ class Runner:
         if rows:
             self._tails[blocks] = states[rows]
 
+    def _behind(self, work: Work, wanted: Wanted) -> Wanted:
+        """With the state before the first token, if the module must begin there."""
+        tail = self._tail(work)
+        return wanted if tail is None else replace(wanted, before=tail)
+
+    def _tail(self, work: Work) -> Tensor | None:
+        """The state before the first token, (hidden), if others have read what is before it."""
+        if work.start == 0 or work.start != work.sequence.reused:
+            return None
+        return self._tails[work.sequence.blocks[work.start // self._block_size - 1]]
+
     def _pairs(self, reading: Reading) -> tuple[Span, Tensor]:
         """The tokens for the MTP module to read, and the state before each of them."""
         work, sequence = reading.work, reading.work.sequence
         start, end = work.start, sequence.computed
         before = reading.states[: end - start]
-        if start and start == sequence.reused:
-            tail = self._tails[sequence.blocks[start // self._block_size - 1]]
+        if (tail := self._tail(work)) is not None:
             before = torch.cat((tail[None], before))
         else:
             start += 1

@@ -106,7 +106,7 @@ def create_front(
     install_error_handlers(app)
     app.add_api_route("/healthz", front.healthz)
     app.add_api_route("/metrics", front.metrics_text)
-    keyed = APIRouter(dependencies=[Depends(front.caller)])
+    keyed = APIRouter(dependencies=[Depends(front.check_key)])
     keyed.add_api_route("/v1/models", front.models)
     keyed.add_api_route("/v1/models/{name}", front.model)
     keyed.add_api_route("/v1/embeddings", front.embeddings, methods=["POST"])
@@ -127,6 +127,10 @@ class Front:
     relaying: Relaying
     options: FrontOptions
     started: int = field(default_factory=lambda: int(time()))
+
+    async def check_key(self, request: Request) -> None:
+        """Refuse a request without one; async, for FastAPI runs what is not in a thread."""
+        self.caller(request)
 
     def caller(self, request: Request) -> Caller:
         """Check the key; its fingerprint is the owner of files and batches."""

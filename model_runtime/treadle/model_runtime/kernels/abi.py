@@ -97,6 +97,7 @@ class CAsked(Structure):
         ("temperature", c_float),
         ("seed", c_uint64),
         ("following", c_int64),
+        ("before", c_void_p),
         ("newest", c_int64),
         ("held", c_int32),
         ("made", c_int32),

@@ -185,7 +185,8 @@ class _Guesses:
 
 def _asked(wanted: Wanted) -> CAsked:
     following = -1 if wanted.following is None else wanted.following
-    return CAsked(wanted.count, wanted.temperature, wanted.seed & SEED_MASK, following)
+    before = None if wanted.before is None else wanted.before.data_ptr()
+    return CAsked(wanted.count, wanted.temperature, wanted.seed & SEED_MASK, following, before)
 
 
 def _numbers(batch: Batch, ahead: int) -> list[Numbers]:

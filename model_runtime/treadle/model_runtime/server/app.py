@@ -85,7 +85,7 @@ def create_app(served: Served, options: ServerOptions | None = None) -> FastAPI:
 
 
 def _keyed_routes(api: "Api", batches: BatchApi | None) -> APIRouter:
-    keyed = APIRouter(dependencies=[Depends(api.caller)])
+    keyed = APIRouter(dependencies=[Depends(api.check_key)])
     keyed.add_api_route("/v1/models", api.models)
     keyed.add_api_route("/v1/models/{name}", api.model)
     keyed.add_api_route("/v1/embeddings", api.embeddings, methods=["POST"])
@@ -107,6 +107,10 @@ class Api:
     options: ServerOptions
     metrics: Metrics
     started: int = field(default_factory=lambda: int(time()))
+
+    async def check_key(self, request: Request) -> None:
+        """Refuse a request without one; async, for FastAPI runs what is not in a thread."""
+        self.caller(request)
 
     def caller(self, request: Request) -> Caller:
         """Check the key; its fingerprint is the owner of what it asks for."""

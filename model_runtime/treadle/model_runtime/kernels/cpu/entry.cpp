@@ -67,6 +67,7 @@ bool fits(const treadle::Model& model, const treadle::Step& step, const int32_t*
     if (end > step.turns || end > (step.edges[r + 1] - step.edges[r]) * step.block_size) return false;
     if (asked.count > ahead.most || asked.following >= model.embedding.n) return false;
     if (asked.following < 0 && !scored[r]) return false;
+    if (asked.before && step.positions[t] == 0) return false;
   }
   return true;
 }

@@ -77,6 +77,7 @@ struct Asked {  // by one request: drafts behind what its tokens choose; the las
   float temperature;  // 0 takes the best token
   uint64_t seed;
   int64_t following;  // the token after its last; below 0 its scores choose
+  const float* before;  // (hidden), or null: the state before its first, which is then read as well
   int64_t newest;     // the token that the drafts stand behind
   int32_t held;       // of the step's tokens, those before the newest
   int32_t made;       // how many were drafted

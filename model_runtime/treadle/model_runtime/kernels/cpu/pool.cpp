@@ -7,9 +7,12 @@ namespace treadle {
 
 namespace {
 
-// About 1 ms; then the thread gives way, then it sleeps. Giving way sooner costs a whole turn of the
-// scheduler (7 ms seen) as soon as another process wants the processor.
+// About 1 ms; then the thread gives way. Giving way sooner costs a whole turn of the scheduler (7 ms
+// seen) as soon as another process wants the processor.
 constexpr int SPINS = 100000;
+// About 10 ms more, longer than a server of many streams takes between two steps; then one that waits
+// for the next step sleeps, and leaves the processor to others.
+constexpr int TURNS = 25000;
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -20,7 +23,7 @@ inline void pause() {
 void until_changed(const std::atomic<uint32_t>& word, uint32_t old, bool may_sleep) {
   for (int i = 0; word.load(std::memory_order_acquire) == old; i++) {
     if (i < SPINS) pause();
-    else if (i < 2 * SPINS || !may_sleep) sched_yield();
+    else if (i < SPINS + TURNS || !may_sleep) sched_yield();
     else word.wait(old, std::memory_order_acquire);
   }
 }

@@ -158,6 +158,7 @@ static void follow(const Model& m, const Step& step, const float* x, const int32
         chosen += m.head.n;
       }
     asked.held = end - begin;
+    if (asked.before) line.add(step.ids[begin], step.positions[begin], r, asked.before, m.hidden);
     for (int t = begin; t < end; t++)
       line.add(t + 1 < end ? step.ids[t + 1] : asked.newest, step.positions[t] + 1, r,
                x + (size_t)t * m.hidden, m.hidden);
